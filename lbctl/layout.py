@@ -1,0 +1,179 @@
+"""Where every file is. Nothing else in lbctl joins a path to one of the three directories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+#: A Unix socket's path may have 107 bytes; HAProxy binds to a temporary name first and takes ten.
+SOCKET_PATH_MAX_BYTES = 97
+
+SHARE = Path(__file__).parent / "_share"
+
+
+def share(part: str) -> Path:
+    """The directory ``conf`` or ``hooks`` as shipped: inside the wheel, or beside the package."""
+    installed = SHARE / part
+    return installed if installed.is_dir() else Path(__file__).parent.parent / part
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigDir:
+    """What the operator owns (``/haproxy``). lbctl only reads it."""
+
+    root: Path
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "lb.yaml"
+
+    @property
+    def haproxy_cfg(self) -> Path:
+        return self.root / "haproxy.cfg"
+
+    @property
+    def haproxy_template(self) -> Path:
+        return self.root / "haproxy.cfg.j2"
+
+    @property
+    def nginx_d(self) -> Path:
+        return self.root / "nginx.d"
+
+    @property
+    def certs(self) -> Path:
+        return self.root / "certs"
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """
+    What lives as long as the bundle (``/run/lbctl``).
+
+    ``haproxy/``, ``nginx/`` and ``api/`` belong to the unprivileged user; ``ha/`` and ``log/`` to
+    the user who started the bundle. ``ha/`` holds the CARP password and is closed to others.
+    """
+
+    root: Path
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+    @property
+    def spec(self) -> Path:
+        return self.root / "bundle.json"
+
+    @property
+    def supervisord_conf(self) -> Path:
+        return self.root / "supervisord.conf"
+
+    @property
+    def supervisord_log(self) -> Path:
+        return self.root / "supervisord.log"
+
+    @property
+    def supervisord_pid(self) -> Path:
+        return self.root / "supervisord.pid"
+
+    @property
+    def supervisor_socket(self) -> Path:
+        return self.root / "supervisor.sock"
+
+    @property
+    def haproxy(self) -> Path:
+        return self.root / "haproxy"
+
+    @property
+    def haproxy_cfg(self) -> Path:
+        return self.haproxy / "haproxy.cfg"
+
+    def process_cfg(self, number: int) -> Path:
+        """What lbctl adds for process *number*, 1 and up; number 0: for all under nbproc."""
+        return self.haproxy / ("nbproc.cfg" if number == 0 else f"proc-{number:02d}.cfg")
+
+    def runtime_socket(self, number: int) -> Path:
+        """The Runtime API of process *number*, 1 and up."""
+        return self.haproxy / f"{number:02d}.sock"
+
+    @property
+    def certs(self) -> Path:
+        return self.haproxy / "certs"
+
+    @property
+    def nginx(self) -> Path:
+        return self.root / "nginx"
+
+    @property
+    def nginx_conf(self) -> Path:
+        return self.nginx / "nginx.conf"
+
+    @property
+    def nginx_socket(self) -> Path:
+        """Where HAProxy reaches the page that nginx serves."""
+        return self.nginx / "http.sock"
+
+    @property
+    def ha(self) -> Path:
+        return self.root / "ha"
+
+    @property
+    def password(self) -> Path:
+        return self.ha / "password"
+
+    @property
+    def role(self) -> Path:
+        return self.ha / "role.json"
+
+    @property
+    def ucarp_launch(self) -> Path:
+        """The shell line that becomes ucarp; vipd rewrites it when the node's worth changes."""
+        return self.ha / "ucarp.sh"
+
+    @property
+    def vipd_socket(self) -> Path:
+        return self.root / "vipd.sock"
+
+    @property
+    def api(self) -> Path:
+        return self.root / "api"
+
+    @property
+    def api_socket(self) -> Path:
+        return self.root / "api" / "api.sock"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "log"
+
+    def log_fifo(self, program: str) -> Path:
+        """Where *program* writes what it says; logd reads it."""
+        return self.log / f"{program}.fifo"
+
+    @property
+    def log_counters(self) -> Path:
+        """logd's counters as JSON."""
+        return self.log / "counters.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StateDir:
+    """What survives a restart (``/var/lib/lbctl``)."""
+
+    root: Path
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+    @property
+    def node_id(self) -> Path:
+        return self.root / "node-id"
+
+    @property
+    def events(self) -> Path:
+        return self.root / "events.jsonl"
+
+    @property
+    def self_signed(self) -> Path:
+        """The pair made at first start: certificate and key in one file."""
+        return self.root / "self-signed.pem"

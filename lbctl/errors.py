@@ -13,7 +13,7 @@ LbctlError                    10  something unexpected
 │   └── VipdError                 the keeper of the addresses
 ├── NotMasterError            15  asked of a BACKUP what only a MASTER can do
 ├── NetlinkError              10  the kernel refused an address or a socket
-└── InvariantError            10  a state that cannot be: the process ends, supervisord starts it again
+└── InvariantError            10  a state that cannot be: the process ends and is started again
 
 A message says what was tried on what, what came back, and what happens next.
 """

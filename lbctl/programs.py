@@ -81,8 +81,14 @@ class Programs(Protocol):
     async def start(self, program: str) -> None:
         """Start it; one that runs already is left alone."""
 
+    async def stop(self, program: str) -> None:
+        """Ask it to end, and do not start it again; returns before it has ended."""
+
+    async def signal_group(self, group: str, signal_name: str) -> None:
+        """Send a signal to every running program of a group."""
+
     async def signal(self, program: str, signal_name: str) -> None:
-        """Send ``USR2``, ``KILL`` ... to the program's process; one that does not run is an error."""
+        """Send ``USR2``, ``KILL`` ... to its process; one that does not run is an error."""
 
     async def shutdown(self) -> None:
         """Stop the bundle in its order."""

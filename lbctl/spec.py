@@ -47,7 +47,7 @@ class GroupSpec:
         interface: where they live.
         source: this host's own IPv4 address on that interface.
         vip: the first address, IPv4, without prefix: what CARP signs.
-        addresses: all of them with prefix, the first is *vip*'s: ``10.0.1.201/32``, ``fd00::1/128``.
+        addresses: all of them with prefix, *vip*'s first: ``10.0.1.201/32``, ``fd00::1/128``.
         engine: ``ucarp``.
         advbase_s: seconds between advertisements.
         advskew: 0..199; the lower one wins.
@@ -130,9 +130,7 @@ class BundleSpec:
             processes=tuple(HaproxyProcess(**process) for process in processes),
             group=None
             if group is None
-            else GroupSpec(
-                **{k: tuple(v) if isinstance(v, list) else v for k, v in group.items()}
-            ),
+            else GroupSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in group.items()}),
         )
 
 

@@ -1,0 +1,107 @@
+"""
+``lbctl``: finds the command, prints what went wrong, gives the exit code.
+
+Each command lives in a module of its own that is imported only when it is called: ``lbctl run`` is
+on the way to an address that is missing, and what ``lbctl stats`` draws with would cost it time.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from lbctl import __version__
+from lbctl.errors import EXIT_OK, EXIT_UNEXPECTED, EXIT_USAGE, LbctlError, ProblemsError
+
+#: Command -> module and function, in the order of the help.
+COMMANDS: Final = {
+    "run": ("lbctl.cli.run", "run"),
+    "check": ("lbctl.cli.check", "check"),
+    "render": ("lbctl.cli.render", "render"),
+    "config": ("lbctl.cli.config", "config"),
+    "status": ("lbctl.cli.status", "status"),
+    "stats": ("lbctl.cli.stats", "stats"),
+    "events": ("lbctl.cli.events", "events"),
+    "handover": ("lbctl.cli.handover", "handover"),
+    "demo": ("lbctl.cli.demo", "demo"),
+}
+
+
+#: typer shows some of click's exceptions and, by version, brings a click of its own: go by descent.
+_ClickError: Any = typer.BadParameter.__mro__[2]
+
+
+class Commands(TyperGroup):
+    """The commands, imported when asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module, function = COMMANDS[cmd_name]
+        single = typer.Typer(add_completion=False)
+        single.command(cmd_name)(getattr(import_module(module), function))
+        return typer.main.get_command(single)
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    help="Two Linux hosts, one highly available load balancer.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"lbctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Two Linux hosts, one highly available load balancer."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run one command.
+
+    Returns:
+        The exit code; see :mod:`lbctl.errors`.
+    """
+    try:
+        result = app(args=list(sys.argv[1:] if argv is None else argv), standalone_mode=False)
+    except LbctlError as error:
+        return _report(error)
+    except _ClickError as error:
+        error.show()
+        return EXIT_USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has seen enough.
+        sys.stderr.close()
+        return EXIT_OK
+    return result if isinstance(result, int) else EXIT_OK
+
+
+def _report(error: LbctlError) -> int:
+    if isinstance(error, ProblemsError) and len(error.problems) > 1:
+        print(f"lbctl: error: {len(error.problems)} problems", file=sys.stderr)
+        for problem in error.problems:
+            print(f"  {problem}", file=sys.stderr)
+    else:
+        print(f"lbctl: error: {error}", file=sys.stderr)
+    return error.exit_code or EXIT_UNEXPECTED

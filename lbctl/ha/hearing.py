@@ -1,0 +1,194 @@
+"""
+What vipd hears of CARP on its interface, its own node's advertisements included, and what it says.
+
+Outgoing packets are evidence that the speaker gets its message out; incoming ones tell of the
+peer, of strangers, and of packets that somebody forged or garbled. ucarp hears the same up to a
+second later, since its pcap hands packets over in batches.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lbctl.errors import NetlinkError
+from lbctl.ha import carp
+from lbctl.ha.capture import Carp, Seen, speaker_of
+from lbctl.ha.journal import Journal
+from lbctl.ha.role import RoleName
+from lbctl.spec import GroupSpec
+
+log = logging.getLogger(__name__)
+
+_NEVER = float("-inf")
+#: A master speaks at least every advbase + 255/256 s; after more than that it is not speaking.
+_SPEECH_GAP_S = 2.0
+
+
+class Sender(Protocol):
+    """Puts whole Ethernet frames on the wire."""
+
+    def send(self, frames: list[bytes]) -> None:
+        """
+        Raises:
+            NetlinkError: the interface is down or gone.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """
+    The last genuine advertisement of another node of the group.
+
+    Attributes:
+        source: its address.
+        advbase: seconds.
+        advskew: 1/256 s.
+        seen: monotonic seconds.
+    """
+
+    source: str
+    advbase: int
+    advskew: int
+    seen: float
+
+    @property
+    def is_leaving(self) -> bool:
+        return self.advbase == carp.RESIGNATION_ADVBASE
+
+
+class Hearing:
+    """One group's ears, and its resignation."""
+
+    def __init__(
+        self,
+        group: GroupSpec,
+        password: carp.Password,
+        sender: Sender,
+        journal: Journal,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._group = group
+        self._password = password
+        self._sender = sender
+        self._journal = journal
+        self._clock = clock
+        self._counter = secrets.randbits(63)
+        self._speaking_since = _NEVER
+        self.own_seen = _NEVER
+        self.peer: Peer | None = None
+        self.refused: Counter[str] = Counter()
+        self._foreign: dict[tuple[str, str], float] = {}
+
+    def hear(self, seen: Seen) -> None:
+        """Take in one captured packet."""
+        received = carp.decode(seen.packet)
+        if seen.outgoing:
+            self._hear_own(received, seen.at)
+        elif isinstance(received, carp.Refusal):
+            self._hear_refused(received, seen)
+        elif received.advertisement.vhid == self._group.vhid:
+            self._hear_group(received, seen.at)
+
+    def resign(self) -> None:
+        """One signed advertisement with advbase 255: a backup that hears it takes over at once."""
+        self._counter += 1
+        frame = carp.resignation(
+            self._group.vhid,
+            self._counter,
+            source=self._group.source,
+            vip=self._group.vip,
+            password=self._password,
+        )
+        try:
+            self._sender.send([frame])
+        except NetlinkError as error:
+            log.warning("resigning: %s; the peer waits for the dead time", error)
+
+    def own_age_s(self) -> float:
+        """Seconds since this node's last advertisement left; infinite: never."""
+        return self._clock() - self.own_seen
+
+    def own_speech_s(self) -> float:
+        """For how long this node has been advertising without a pause; 0: it is not."""
+        if self.own_age_s() > _SPEECH_GAP_S:
+            return 0.0
+        return self._clock() - self._speaking_since
+
+    def reason(self, role: RoleName) -> str:
+        """Why ucarp may have changed its mind, as far as can be heard."""
+        peer = self.peer
+        if peer is None:
+            return "no other master heard" if role is RoleName.MASTER else "ucarp gave way"
+        age = self._clock() - peer.seen
+        if role is not RoleName.MASTER:
+            return f"{peer.source} speaks with advskew {peer.advskew}"
+        if peer.is_leaving:
+            return f"{peer.source} resigned"
+        if age >= self._group.advbase_s * max(1, self._group.dead_ratio - 1):
+            return f"{peer.source} silent for {age:.1f} s"
+        return f"{peer.source} speaks with advskew {peer.advskew}, which is worse"
+
+    def peer_as_dict(self) -> dict[str, Any] | None:
+        """For status: the peer that spoke last."""
+        if self.peer is None:
+            return None
+        return {
+            "source": self.peer.source,
+            "advbase": self.peer.advbase,
+            "advskew": self.peer.advskew,
+            "seen_s_ago": round(self._clock() - self.peer.seen, 3),
+        }
+
+    def foreign_as_list(self) -> list[dict[str, Any]]:
+        """For status: who else uses the group's id, and what it speaks."""
+        now = self._clock()
+        return [
+            {"kind": kind, "source": source, "seen_s_ago": round(now - seen, 3)}
+            for (kind, source), seen in sorted(self._foreign.items())
+        ]
+
+    def _hear_own(self, received: carp.Received | carp.Refusal, at: float) -> None:
+        if isinstance(received, carp.Refusal) or received.source != self._group.source:
+            return
+        advertisement = received.advertisement
+        if advertisement.vhid != self._group.vhid:
+            return
+        self._counter = max(self._counter, advertisement.counter) & 0x7FFF_FFFF_FFFF_FFFF
+        if advertisement.advbase == carp.RESIGNATION_ADVBASE:
+            return
+        if at - self.own_seen > _SPEECH_GAP_S:
+            self._speaking_since = at
+        self.own_seen = at
+
+    def _hear_group(self, received: carp.Received, at: float) -> None:
+        if not carp.verify(received, vip=self._group.vip, password=self._password):
+            self.refused["bad digest"] += 1
+            self._note_foreign("CARP with another password or VIP", received.source, at)
+            return
+        advertisement = received.advertisement
+        known = self.peer
+        self.peer = Peer(received.source, advertisement.advbase, advertisement.advskew, at)
+        if known is None or known.source != received.source:
+            self._journal.note("peer", f"{received.source} speaks", source=received.source)
+
+    def _hear_refused(self, refusal: carp.Refusal, seen: Seen) -> None:
+        speaker = speaker_of(seen.packet)
+        if speaker is not None and speaker.id != self._group.vhid:
+            return
+        if speaker is not None and not isinstance(speaker, Carp):
+            self._note_foreign("VRRP", speaker.source, seen.at)
+        self.refused[refusal.value] += 1
+
+    def _note_foreign(self, kind: str, source: str, at: float) -> None:
+        if (kind, source) not in self._foreign and len(self._foreign) < 16:
+            text = f"{source} speaks {kind} with our vhid {self._group.vhid}"
+            self._journal.note("foreign", text, source=source)
+            self._foreign[kind, source] = at
+        elif (kind, source) in self._foreign:
+            self._foreign[kind, source] = at

@@ -1,0 +1,395 @@
+"""
+vipd: the only process that touches addresses.
+
+It takes the role from the hooks, renews the lease on evidence, watches what the addresses depend
+on, and leaves on purpose when there is a reason. Its parts are pure or small: :mod:`lease` judges,
+:mod:`track` finds faults, :mod:`keeper` holds addresses, :mod:`hearing` listens to CARP,
+:mod:`leave` moves the addresses; here they are put together and given a clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lbctl.errors import NetlinkError, NotMasterError, SupervisorError
+from lbctl.ha import diag, serving
+from lbctl.ha.door import Answer
+from lbctl.ha.hearing import Hearing
+from lbctl.ha.journal import Journal
+from lbctl.ha.keeper import Keeper
+from lbctl.ha.lease import RENEW_S, Evidence, Verdict, verdict
+from lbctl.ha.leave import Report, leave
+from lbctl.ha.role import Role, RoleName
+from lbctl.ha.speaker import Speaker
+from lbctl.ha.track import Fault, Tracker, severity_of
+from lbctl.ha.ucarp import FAULTY_ADVSKEW, PROGRAM, process_facts
+from lbctl.layout import RunDir
+from lbctl.programs import ProgramEvent, ProgramEvents, Programs, ProgramState
+from lbctl.spec import BundleSpec, GroupSpec
+
+log = logging.getLogger(__name__)
+
+#: A node that cannot serve within this time speaks all the same, as a faulty one.
+FIRST_SERVE_S = 15.0
+#: How long a failed hook or a refused address counts as a fault, seconds.
+OWN_FAULT_S = 10.0
+#: ucarp speaks as MASTER and no hook has said so for this long: the hook failed.
+HOOK_SILENT_S = 1.0
+_HOOK_FAULT = "up hook"
+
+
+@dataclass(slots=True)
+class Parts:
+    """What vipd is made of."""
+
+    spec: BundleSpec
+    group: GroupSpec
+    run: RunDir
+    programs: Programs
+    keeper: Keeper
+    hearing: Hearing
+    speaker: Speaker
+    tracker: Tracker
+    journal: Journal
+
+
+class Vipd:
+    """The life of the process; every method runs on one event loop."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._p = parts
+        self._own_faults: dict[str, tuple[Fault, float]] = {}
+        self._standing: tuple[Fault, ...] = ()
+        self._moving = asyncio.Lock()
+        self._hold_on_until = 0.0
+        self._peer_advskew = 0
+        self._stopping = False
+        self._speaks = False
+        self._link_up = True
+        self.finished = asyncio.Event()
+
+    @property
+    def is_master(self) -> bool:
+        return self._p.keeper.role.name is RoleName.MASTER
+
+    # What others ask.
+
+    async def on_role(self, word: Mapping[str, Any]) -> Answer:
+        """A hook's word: act on it, then answer."""
+        name, pid = RoleName(word["role"]), int(word["ucarp_pid"])
+        if name is RoleName.MASTER and (self._stopping or self._moving.locked()):
+            return {"ok": False, "error": "this node is leaving", "code": 15}
+        facts = process_facts(pid)
+        role = Role(
+            name,
+            at_ns=int(word["at_ns"]),
+            since=time.time(),
+            ucarp_pid=pid,
+            ucarp_start=facts.start if facts else 0,
+            why=self._p.hearing.reason(name),
+        )
+        self._hold_on_until = 0.0
+        if name is RoleName.BACKUP:
+            self.destroy()
+        try:
+            self._p.keeper.take(role)
+        except NetlinkError as error:
+            self._own_fault("addresses", f"addresses cannot be set: {error}", 14)
+            raise
+        return {"ok": True}
+
+    async def on_status(self, _word: Mapping[str, Any]) -> Answer:
+        """Everything about role, lease and speaker."""
+        keeper, speaker, hearing = self._p.keeper, self._p.speaker, self._p.hearing
+        group, role = self._p.group, self._p.keeper.role
+        status = {
+            "role": role.name,
+            "since": role.since,
+            "why": role.why,
+            "engine": group.engine,
+            "vhid": group.vhid,
+            "interface": group.interface,
+            "source": group.source,
+            "addresses": [
+                {"address": a, "present": there, "lease_s": lease}
+                for a, there, lease in keeper.held()
+            ],
+            "faults": [fault.what for fault in self._standing],
+            "severity": severity_of(self._standing),
+            "advskew": speaker.advskew,
+            "ucarp_pid": speaker.pid,
+            "link_up": self._link_up,
+            "peer": hearing.peer_as_dict(),
+            "refused": dict(hearing.refused),
+            "foreign": hearing.foreign_as_list(),
+            "transitions": keeper.transitions,
+        }
+        return {"ok": True, "status": status}
+
+    async def on_handover(self, word: Mapping[str, Any]) -> Answer:
+        """Move the addresses to the peer, because an operator wants it."""
+        if not self.is_master:
+            message = f"this node is {self._p.keeper.role.name}: nothing to hand over"
+            raise NotMasterError(message)
+        report = await self.leave("handover", must=bool(word.get("force", False)))
+        if not report.left:
+            error = f"{report.sentence()}; --force gives them away all the same"
+            return {"ok": False, "code": 14, "error": error, "report": report.as_dict()}
+        return {"ok": True, "report": report.as_dict(), "text": report.sentence()}
+
+    async def on_watch(self, word: Mapping[str, Any]) -> AsyncIterator[Answer]:
+        """The journal as it grows."""
+        async for event in self._p.journal.watch(int(word.get("since", 0))):
+            yield {"event": event.as_dict()}
+
+    # What goes on by itself.
+
+    async def first_words(self) -> None:
+        """Start to speak once this node serves; after a long wait, as a faulty one."""
+        deadline = time.monotonic() + FIRST_SERVE_S
+        while lacking := await serving.missing(self._p.spec, self._p.run, self._p.group.track):
+            if time.monotonic() > deadline:
+                self._p.journal.note(
+                    "fault", f"no answer from {', '.join(lacking)}", lacking=lacking
+                )
+                break
+            await asyncio.sleep(0.02)
+        self._speaks = True
+        self._judge_skew()
+        await self._p.speaker.start()
+
+    async def tick_forever(self) -> None:
+        """Renew, judge, look for what hangs; once a second."""
+        while not self.finished.is_set():
+            await self.tick()
+            await asyncio.sleep(min(RENEW_S, max(0.05, self._p.keeper.announce_in_s())))
+
+    async def tick(self) -> None:
+        """One turn."""
+        self.renew()
+        self._look_at_hooks()
+        await self.judge()
+
+    def renew(self) -> None:
+        """Renew the lease, or not, on the evidence there is."""
+        keeper = self._p.keeper
+        what, doubt = verdict(keeper.role, self._evidence(), self._patience_s())
+        try:
+            if what is Verdict.DROP and keeper.role.name is RoleName.MASTER:
+                self.destroy()
+                self.addresses_off(doubt)
+                return
+            keeper.tend(what, doubt)
+            if what is Verdict.KEEP and not any(there for _, there, _ in keeper.held()):
+                self.addresses_off(f"{doubt}; the lease has run out")
+        except NetlinkError as error:
+            log.warning("addresses are not as they should be: %s; next try in a second", error)
+
+    async def follow(self, events: ProgramEvents) -> None:
+        """Take in what supervisord says, for ever."""
+        states = await self._p.programs.states()
+        self._p.tracker.reset(states, time.monotonic())
+        if PROGRAM in states:
+            self._p.speaker.pid = states[PROGRAM].pid
+        async for event in events:
+            await self._on_event(event)
+
+    async def look_again(self, link_up: bool) -> None:
+        """The kernel says that links or addresses changed."""
+        if link_up != self._link_up:
+            self._link_up = link_up
+            await self._on_link(link_up)
+        try:
+            self._p.keeper.mend()
+        except NetlinkError as error:
+            log.warning("addresses cannot be mended: %s; next try in a second", error)
+
+    async def judge(self) -> None:
+        """Compare faults with the advskew ucarp speaks with; demote or restore."""
+        if self._stopping or not self._speaks or self._moving.locked() or not self._link_up:
+            return
+        was, now = self._p.speaker.advskew, self._judge_skew()
+        if was == now:
+            return
+        if self.is_master and now >= FAULTY_ADVSKEW > was:
+            report = await self.leave(f"fault: {self._standing[0].what}", must=False)
+            if report.left:
+                return
+        elif self._p.hearing.own_age_s() < self._patience_s() and not self.is_master:
+            self.resign()
+        await self._restart_speaker()
+
+    async def leave(self, why: str, *, must: bool) -> Report:
+        """Move the addresses to the peer; see :mod:`lbctl.ha.leave`."""
+        async with self._moving:
+            serves = self._p.tracker.is_up("haproxy")
+            drain_s = self._p.group.drain_s if serves else 0.0
+            report = await leave(self, why, drain_s=drain_s, must=must)
+        self._p.journal.note("handover", report.sentence(), **report.as_dict())
+        return report
+
+    async def stop(self, why: str) -> None:
+        """The bundle stops: leave if there is something to leave, end the speaker."""
+        self._stopping = True
+        if self.is_master:
+            await self.leave(why, must=True)
+        else:
+            self._p.speaker.end()
+        self.renew()
+
+    def abandon(self) -> None:
+        """supervisord is gone and everything with it: resign and let go at once."""
+        self._stopping = True
+        self._p.speaker.end()
+        if self.is_master:
+            self.resign()
+            self.destroy()
+            self.addresses_off("supervisord is gone")
+
+    # The scene of a leaving (lbctl.ha.leave.Scene).
+
+    async def reload_haproxy(self) -> None:
+        try:
+            await self._p.programs.signal_group("haproxy", "USR2")
+        except SupervisorError as error:
+            log.warning("HAProxy cannot be drained: %s; going on", error)
+
+    def connections(self) -> frozenset[object]:
+        return frozenset(
+            (c.address, c.port, c.peer, c.peer_port)
+            for c in diag.established(self._p.group.addresses)
+        )
+
+    def silence(self) -> None:
+        self._p.speaker.silence()
+        self._hold_on_until = time.monotonic() + self._p.group.dead_time_s
+
+    def resume(self) -> None:
+        self._p.speaker.resume()
+
+    def resign(self) -> None:
+        self._p.hearing.resign()
+
+    def successor(self, since: float) -> str | None:
+        peer = self._p.hearing.peer
+        if peer is None or peer.seen <= since:
+            return None
+        self._peer_advskew = peer.advskew
+        return peer.source
+
+    def destroy(self) -> int:
+        try:
+            return diag.destroy(diag.established(self._p.group.addresses))
+        except NetlinkError as error:
+            log.warning("connections cannot be reset: %s; their clients time out", error)
+            return 0
+
+    def addresses_off(self, why: str) -> None:
+        role = Role(RoleName.BACKUP, time.monotonic_ns(), time.time(), why=why)
+        self._hold_on_until = 0.0
+        self._p.keeper.take(role)
+
+    def end_speaker(self) -> None:
+        self._judge_skew()
+        self._p.speaker.end()
+
+    # Inside.
+
+    async def _on_event(self, event: ProgramEvent) -> None:
+        if event.is_bundle_stopping:
+            await self.stop("stopping")
+            return
+        self._p.tracker.feed(event, time.monotonic())
+        if event.program == PROGRAM:
+            self._on_speaker(event)
+        await self.judge()
+
+    def _on_speaker(self, event: ProgramEvent) -> None:
+        if event.state in (ProgramState.STARTING, ProgramState.RUNNING) and event.pid:
+            self._p.speaker.pid = event.pid
+        elif event.state in (ProgramState.EXITED, ProgramState.BACKOFF, ProgramState.FATAL):
+            unexpected = self._p.speaker.pid and not self._stopping and self._link_up
+            if unexpected and not self._moving.locked():
+                self._p.journal.note("ucarp", "ucarp ended; supervisord starts it again")
+            self._p.speaker.pid = 0
+
+    async def _on_link(self, link_up: bool) -> None:
+        name = self._p.group.interface
+        if link_up:
+            self._p.journal.note("link", f"{name} is up again: ucarp starts afresh")
+            await self._p.speaker.start()
+            return
+        self._p.journal.note("link", f"{name} is down: this node gives way")
+        await self._p.speaker.stop()
+        if self.is_master:
+            self.destroy()
+            self.addresses_off(f"{name} is down")
+
+    def _look_at_hooks(self) -> None:
+        if hook := self._p.speaker.hanging_hook():
+            log.warning("hook %d hangs: killed, and ucarp with it", hook)
+            os.kill(hook, 9)
+            self._own_fault(_HOOK_FAULT, "a hook of ucarp hangs", 13)
+            self._p.speaker.end()
+        speaks = self._p.hearing.own_speech_s()
+        if self.is_master or speaks < HOOK_SILENT_S:
+            return
+        if _HOOK_FAULT in self._own_faults:
+            self._take_over_alone()
+        else:
+            self._own_fault(_HOOK_FAULT, "ucarp is MASTER and its up hook has failed", 13)
+
+    def _take_over_alone(self) -> None:
+        """Demoted, and still nobody else: an address without a working hook is better than none."""
+        facts = self._p.speaker.facts()
+        why = "no peer; the up hook failed, vipd set the addresses itself"
+        start = facts.start if facts else 0
+        now_ns = time.monotonic_ns()
+        role = Role(RoleName.MASTER, now_ns, time.time(), self._p.speaker.pid, start, why)
+        self._p.keeper.take(role)
+
+    def _own_fault(self, name: str, what: str, severity: int) -> None:
+        self._own_faults[name] = (Fault(what, severity), time.monotonic() + OWN_FAULT_S)
+
+    def _judge_skew(self) -> int:
+        """Work out the faults; have the next ucarp speak accordingly; return its advskew."""
+        now = time.monotonic()
+        for name in [n for n, (_, until) in self._own_faults.items() if until <= now]:
+            del self._own_faults[name]
+        faults = (*self._p.tracker.faults(now), *(f for f, _ in self._own_faults.values()))
+        if faults != self._standing:
+            self._standing = faults
+            text = ", ".join(f.what for f in faults) or "no fault any more"
+            self._p.journal.note("fault", text, severity=severity_of(faults))
+        skew = max(self._p.group.advskew, min(self._peer_advskew, FAULTY_ADVSKEW - 1))
+        if faults:
+            skew = FAULTY_ADVSKEW + severity_of(faults)
+        if skew != self._p.speaker.advskew:
+            self._p.speaker.speak_with(skew)
+        return skew
+
+    async def _restart_speaker(self) -> None:
+        if self.is_master:
+            self._hold_on_until = time.monotonic() + self._p.group.dead_time_s + 2.0
+        self._p.speaker.end()
+        await self._p.speaker.start()
+
+    def _evidence(self) -> Evidence:
+        now, hearing, role = time.monotonic(), self._p.hearing, self._p.keeper.role
+        last_word = max(hearing.own_seen, role.at_ns / 1e9)
+        peer = hearing.peer
+        return Evidence(
+            process=process_facts(role.ucarp_pid) if role.ucarp_pid else None,
+            silent_s=now - last_word,
+            peer_speaks=peer is not None and not peer.is_leaving and peer.seen > last_word,
+            on_purpose=now < self._hold_on_until,
+        )
+
+    def _patience_s(self) -> float:
+        return 2.0 * self._p.group.advbase_s + self._p.speaker.advskew / 256 + 0.5

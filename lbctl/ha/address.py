@@ -223,6 +223,6 @@ def _errno_of(error: NetlinkError) -> int | None:
 
 def _meaning(error: OSError) -> str:
     text = error.strerror or str(error)
-    if error.errno in (errno.EPERM, errno.EACCES):
+    if error.errno == errno.EPERM:  # EACCES is something else: IPv6 is disabled there
         return f"{text}: the capability NET_ADMIN is missing"
     return text

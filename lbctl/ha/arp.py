@@ -13,7 +13,7 @@ import struct
 
 from lbctl.errors import NetlinkError
 from lbctl.ha.announce import arp_frame, icmpv6_frame, mac_text
-from lbctl.ha.capture import Program, attach_filter
+from lbctl.ha.capture import Filter, attach_filter
 
 _ETH_P_ARP = 0x0806
 _ETH_P_IPV6 = 0x86DD
@@ -25,7 +25,7 @@ _QUESTIONS = 3
 _FRAME_BYTES = 256
 
 #: On a SOCK_RAW socket offset 0 is the Ethernet header; 20 is IPv6's next header, 54 ICMPv6's type.
-_ADVERTISEMENTS_ONLY: Program = (
+_ADVERTISEMENTS_ONLY: Filter = (
     (0x30, 0, 0, 20),
     (0x15, 0, 3, 58),
     (0x30, 0, 0, 54),

@@ -8,11 +8,11 @@ are passed over here: they are seen on the VLAN's own interface.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import socket
 import struct
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ _FILTER = (
     (_RET, 0, 0, 0),
 )
 
-Program = tuple[tuple[int, int, int, int], ...]
+Filter = tuple[tuple[int, int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +89,14 @@ class Vrrp:
     priority: int
 
 
-def attach_filter(sock: socket.socket, program: Program) -> None:
+def attach_filter(sock: socket.socket, program: Filter) -> None:
     """Give *sock* a classic BPF program of (code, jt, jf, k)."""
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
-    buffer = ctypes.create_string_buffer(code, len(code))
+    instructions = array("B", code)  # outlives the call: the kernel copies it
     sock.setsockopt(
         socket.SOL_SOCKET,
         _SO_ATTACH_FILTER,
-        struct.pack("@HP", len(program), ctypes.addressof(buffer)),
+        struct.pack("@HP", len(program), instructions.buffer_info()[0]),
     )
 
 

@@ -118,7 +118,11 @@ def find(vip: str | IPv4Address, name: str = "auto", *, others: Iterable[str] = 
     virtual = {str(address), *(other.partition("/")[0] for other in others)}
     with _route() as netlink:
         links = {link.index: link for link in _links(netlink)}
-        owned = [own for own in _owned(netlink) if str(own.interface.ip) not in virtual]
+        owned = [
+            own
+            for own in _owned(netlink)
+            if own.index in links and str(own.interface.ip) not in virtual
+        ]
     found = (
         _by_subnet(address, links, owned)
         if name == "auto"

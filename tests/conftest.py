@@ -1,0 +1,41 @@
+"""What holds for the whole suite: nothing is skipped in CI, nothing is left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+NAMESPACES = Path("/run/netns")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-skips", action="store_true", help="a skipped test is a failure: CI has every tool"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and item.config.getoption("--no-skips"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, and --no-skips forbids that"
+    return report
+
+
+def _namespaces() -> set[str]:
+    return {path.name for path in NAMESPACES.iterdir()} if NAMESPACES.is_dir() else set()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    """The suite ends with the network namespaces it found."""
+    before = _namespaces()
+    yield
+    left = _namespaces() - before
+
+    assert not left, f"network namespaces left behind: {sorted(left)}"

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from lbctl.bundle.events import listen_on_stdio
+from lbctl.bundle.events import listen_stdio
 from lbctl.bundle.rpc import SupervisorClient
 from lbctl.errors import EXIT_OK, EXIT_UNEXPECTED, LbctlError, NetlinkError
 from lbctl.ha import capture, interfaces
@@ -27,6 +27,7 @@ from lbctl.ha.role import RoleFile
 from lbctl.ha.speaker import Speaker
 from lbctl.ha.track import Tracker
 from lbctl.ha.vipd import Parts, Vipd
+from lbctl.ha.worth import Worth
 from lbctl.layout import RunDir
 from lbctl.spec import BundleSpec, GroupSpec, read_spec
 
@@ -64,6 +65,8 @@ async def _live(spec: BundleSpec, group: GroupSpec, run: RunDir) -> None:
         partial(_announce, sender),
         journal,
     )
+    speaker = Speaker(group, run, programs)
+    tracker = Tracker(group.track)
     parts = Parts(
         spec=spec,
         group=group,
@@ -71,8 +74,9 @@ async def _live(spec: BundleSpec, group: GroupSpec, run: RunDir) -> None:
         programs=programs,
         keeper=keeper,
         hearing=hearing,
-        speaker=Speaker(group, run, programs),
-        tracker=Tracker(group.track),
+        speaker=speaker,
+        tracker=tracker,
+        worth=Worth(group, tracker, speaker, journal),
         journal=journal,
     )
     vipd = Vipd(parts)
@@ -92,10 +96,9 @@ async def _until_told_to_stop(vipd: Vipd) -> None:
     parent = os.getppid()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, vipd.finished.set)
-    events = await listen_on_stdio()
     async with asyncio.TaskGroup() as group:
         tasks = [
-            group.create_task(vipd.follow(events)),
+            group.create_task(vipd.follow(listen_stdio())),
             group.create_task(vipd.first_words()),
             group.create_task(vipd.tick_forever()),
         ]

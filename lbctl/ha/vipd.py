@@ -27,8 +27,9 @@ from lbctl.ha.lease import RENEW_S, Evidence, Verdict, verdict
 from lbctl.ha.leave import Report, leave
 from lbctl.ha.role import Role, RoleName
 from lbctl.ha.speaker import Speaker
-from lbctl.ha.track import Fault, Tracker, severity_of
+from lbctl.ha.track import Tracker
 from lbctl.ha.ucarp import FAULTY_ADVSKEW, PROGRAM, process_facts
+from lbctl.ha.worth import Worth
 from lbctl.layout import RunDir
 from lbctl.programs import ProgramEvent, ProgramEvents, Programs, ProgramState
 from lbctl.spec import BundleSpec, GroupSpec
@@ -37,8 +38,6 @@ log = logging.getLogger(__name__)
 
 #: A node that cannot serve within this time speaks all the same, as a faulty one.
 FIRST_SERVE_S = 15.0
-#: How long a failed hook or a refused address counts as a fault, seconds.
-OWN_FAULT_S = 10.0
 #: ucarp speaks as MASTER and no hook has said so for this long: the hook failed.
 HOOK_SILENT_S = 1.0
 _HOOK_FAULT = "up hook"
@@ -56,6 +55,7 @@ class Parts:
     hearing: Hearing
     speaker: Speaker
     tracker: Tracker
+    worth: Worth
     journal: Journal
 
 
@@ -64,11 +64,8 @@ class Vipd:
 
     def __init__(self, parts: Parts) -> None:
         self._p = parts
-        self._own_faults: dict[str, tuple[Fault, float]] = {}
-        self._standing: tuple[Fault, ...] = ()
         self._moving = asyncio.Lock()
         self._hold_on_until = 0.0
-        self._peer_advskew = 0
         self._stopping = False
         self._speaks = False
         self._link_up = True
@@ -100,7 +97,7 @@ class Vipd:
         try:
             self._p.keeper.take(role)
         except NetlinkError as error:
-            self._own_fault("addresses", f"addresses cannot be set: {error}", 14)
+            self._p.worth.own_fault("addresses", f"addresses cannot be set: {error}", 14)
             raise
         return {"ok": True}
 
@@ -120,8 +117,8 @@ class Vipd:
                 {"address": a, "present": there, "lease_s": lease}
                 for a, there, lease in keeper.held()
             ],
-            "faults": [fault.what for fault in self._standing],
-            "severity": severity_of(self._standing),
+            "faults": [fault.what for fault in self._p.worth.faults],
+            "severity": self._p.worth.severity,
             "advskew": speaker.advskew,
             "ucarp_pid": speaker.pid,
             "link_up": self._link_up,
@@ -161,7 +158,7 @@ class Vipd:
                 break
             await asyncio.sleep(0.02)
         self._speaks = True
-        self._judge_skew()
+        self._p.worth.judge()
         await self._p.speaker.start()
 
     async def tick_forever(self) -> None:
@@ -214,11 +211,11 @@ class Vipd:
         """Compare faults with the advskew ucarp speaks with; demote or restore."""
         if self._stopping or not self._speaks or self._moving.locked() or not self._link_up:
             return
-        was, now = self._p.speaker.advskew, self._judge_skew()
+        was, now = self._p.speaker.advskew, self._p.worth.judge()
         if was == now:
             return
         if self.is_master and now >= FAULTY_ADVSKEW > was:
-            report = await self.leave(f"fault: {self._standing[0].what}", must=False)
+            report = await self.leave(f"fault: {self._p.worth.faults[0].what}", must=False)
             if report.left:
                 return
         elif self._p.hearing.own_age_s() < self._patience_s() and not self.is_master:
@@ -280,7 +277,7 @@ class Vipd:
         peer = self._p.hearing.peer
         if peer is None or peer.seen <= since:
             return None
-        self._peer_advskew = peer.advskew
+        self._p.worth.yield_to(peer.advskew)
         return peer.source
 
     def destroy(self) -> int:
@@ -296,7 +293,7 @@ class Vipd:
         self._p.keeper.take(role)
 
     def end_speaker(self) -> None:
-        self._judge_skew()
+        self._p.worth.judge()
         self._p.speaker.end()
 
     # Inside.
@@ -307,15 +304,15 @@ class Vipd:
             return
         self._p.tracker.feed(event, time.monotonic())
         if event.program == PROGRAM:
-            self._on_speaker(event)
+            await self._on_speaker(event)
         await self.judge()
 
-    def _on_speaker(self, event: ProgramEvent) -> None:
-        if event.state in (ProgramState.STARTING, ProgramState.RUNNING) and event.pid:
-            self._p.speaker.pid = event.pid
+    async def _on_speaker(self, event: ProgramEvent) -> None:
+        if event.state in (ProgramState.STARTING, ProgramState.RUNNING):
+            # Only RUNNING brings the pid, a second later than it may be needed.
+            self._p.speaker.pid = event.pid or (await self._p.programs.states())[PROGRAM].pid
         elif event.state in (ProgramState.EXITED, ProgramState.BACKOFF, ProgramState.FATAL):
-            unexpected = self._p.speaker.pid and not self._stopping and self._link_up
-            if unexpected and not self._moving.locked():
+            if self._p.speaker.pid and self._link_up and not self._moving.locked():
                 self._p.journal.note("ucarp", "ucarp ended; supervisord starts it again")
             self._p.speaker.pid = 0
 
@@ -335,15 +332,15 @@ class Vipd:
         if hook := self._p.speaker.hanging_hook():
             log.warning("hook %d hangs: killed, and ucarp with it", hook)
             os.kill(hook, 9)
-            self._own_fault(_HOOK_FAULT, "a hook of ucarp hangs", 13)
+            self._p.worth.own_fault(_HOOK_FAULT, "a hook of ucarp hangs", 13)
             self._p.speaker.end()
         speaks = self._p.hearing.own_speech_s()
         if self.is_master or speaks < HOOK_SILENT_S:
             return
-        if _HOOK_FAULT in self._own_faults:
+        if self._p.worth.has_own(_HOOK_FAULT):
             self._take_over_alone()
         else:
-            self._own_fault(_HOOK_FAULT, "ucarp is MASTER and its up hook has failed", 13)
+            self._p.worth.own_fault(_HOOK_FAULT, "ucarp is MASTER and its up hook has failed", 13)
 
     def _take_over_alone(self) -> None:
         """Demoted, and still nobody else: an address without a working hook is better than none."""
@@ -353,26 +350,6 @@ class Vipd:
         now_ns = time.monotonic_ns()
         role = Role(RoleName.MASTER, now_ns, time.time(), self._p.speaker.pid, start, why)
         self._p.keeper.take(role)
-
-    def _own_fault(self, name: str, what: str, severity: int) -> None:
-        self._own_faults[name] = (Fault(what, severity), time.monotonic() + OWN_FAULT_S)
-
-    def _judge_skew(self) -> int:
-        """Work out the faults; have the next ucarp speak accordingly; return its advskew."""
-        now = time.monotonic()
-        for name in [n for n, (_, until) in self._own_faults.items() if until <= now]:
-            del self._own_faults[name]
-        faults = (*self._p.tracker.faults(now), *(f for f, _ in self._own_faults.values()))
-        if faults != self._standing:
-            self._standing = faults
-            text = ", ".join(f.what for f in faults) or "no fault any more"
-            self._p.journal.note("fault", text, severity=severity_of(faults))
-        skew = max(self._p.group.advskew, min(self._peer_advskew, FAULTY_ADVSKEW - 1))
-        if faults:
-            skew = FAULTY_ADVSKEW + severity_of(faults)
-        if skew != self._p.speaker.advskew:
-            self._p.speaker.speak_with(skew)
-        return skew
 
     async def _restart_speaker(self) -> None:
         if self.is_master:

@@ -1,0 +1,73 @@
+"""What this node is worth as a master: its faults, and the advskew that tells the peer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from lbctl.ha.journal import Journal
+from lbctl.ha.speaker import Speaker
+from lbctl.ha.track import Fault, Tracker, severity_of
+from lbctl.ha.ucarp import FAULTY_ADVSKEW
+from lbctl.spec import GroupSpec
+
+#: How long a failed hook or a refused address counts as a fault, seconds.
+OWN_FAULT_S = 10.0
+
+
+class Worth:
+    """
+    Faults of programs and of vipd's own work, as one advskew.
+
+    A faulty node speaks with 240 + severity, so that any healthy peer wins and of two faulty ones
+    the lesser. After a handover it speaks at least with the peer's advskew: a node with the better
+    value would take the addresses back at once.
+    """
+
+    def __init__(
+        self,
+        group: GroupSpec,
+        tracker: Tracker,
+        speaker: Speaker,
+        journal: Journal,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._group = group
+        self._tracker = tracker
+        self._speaker = speaker
+        self._journal = journal
+        self._clock = clock
+        self._own: dict[str, tuple[Fault, float]] = {}
+        self._yielded_to = 0
+        self.faults: tuple[Fault, ...] = ()
+
+    @property
+    def severity(self) -> int:
+        return severity_of(self.faults)
+
+    def own_fault(self, name: str, what: str, severity: int) -> None:
+        """Something that vipd itself saw fail; it counts for ten seconds from now."""
+        self._own[name] = (Fault(what, severity), self._clock() + OWN_FAULT_S)
+
+    def has_own(self, name: str) -> bool:
+        return name in self._own
+
+    def yield_to(self, advskew: int) -> None:
+        """Do not win against a peer that speaks with *advskew*."""
+        self._yielded_to = min(advskew, FAULTY_ADVSKEW - 1)
+
+    def judge(self) -> int:
+        """Work out the faults, have the next ucarp speak accordingly; its advskew."""
+        now = self._clock()
+        self._own = {name: own for name, own in self._own.items() if own[1] > now}
+        faults = (*self._tracker.faults(now), *(fault for fault, _ in self._own.values()))
+        if faults != self.faults:
+            self.faults = faults
+            text = ", ".join(fault.what for fault in faults) or "no fault any more"
+            self._journal.note("fault", text, severity=self.severity)
+        advskew = max(self._group.advskew, self._yielded_to)
+        if faults:
+            advskew = FAULTY_ADVSKEW + self.severity
+        if advskew != self._speaker.advskew:
+            self._speaker.speak_with(advskew)
+        return advskew

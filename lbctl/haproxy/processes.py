@@ -1,0 +1,114 @@
+"""
+The process model: which HAProxy processes run, under which programs, with which files.
+
+Pure: it decides, and neither reads the host nor writes a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lbctl.errors import ConfigError, Problem
+from lbctl.haproxy.cpus import Cpus
+from lbctl.haproxy.version import HaproxyVersion, Model
+from lbctl.layout import RunDir
+from lbctl.settings.model import Haproxy
+from lbctl.spec import HaproxyProcess
+
+_PORT_MAX = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessModel:
+    """
+    The decision.
+
+    Attributes:
+        model: ``processes``: one program for each process (HAProxy 2.5 and later);
+            ``nbproc``: one program that runs them all (up to 2.4).
+        processes: by number, 1 and up.
+        warnings: what works, and is worth a thought.
+    """
+
+    model: Model
+    processes: tuple[HaproxyProcess, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """Names of the supervised programs, each once."""
+        return tuple(dict.fromkeys(process.program for process in self.processes))
+
+    def files(self, program: str, run_dir: RunDir) -> tuple[Path, ...]:
+        """What *program* loads, in order: the balanced configuration, then what lbctl adds."""
+        first = next(process for process in self.processes if process.program == program)
+        number = 0 if self.model == "nbproc" else first.number
+        return (run_dir.haproxy_cfg, run_dir.process_cfg(number))
+
+    def argv(self, program: str, run_dir: RunDir, *, binary: str = "haproxy") -> tuple[str, ...]:
+        """The command of *program*: master-worker, in the foreground whatever the files say."""
+        return (binary, "-W", "-db", *file_arguments(self.files(program, run_dir)))
+
+
+def file_arguments(files: tuple[Path, ...]) -> tuple[str, ...]:
+    """``-f FIRST -f SECOND``."""
+    return tuple(word for file in files for word in ("-f", str(file)))
+
+
+def plan_processes(
+    haproxy: Haproxy, run_dir: RunDir, cpus: Cpus, version: HaproxyVersion
+) -> ProcessModel:
+    """
+    Decide how many processes run, where each shows its stats, and on which CPU it stays.
+
+    Raises:
+        ConfigError: the last stats listener's port would be beyond 65535.
+    """
+    count = cpus.count if haproxy.processes == "auto" else haproxy.processes
+    last_port = haproxy.stats.port_base + count - 1
+    if last_port > _PORT_MAX:
+        message = (
+            f"{haproxy.stats.port_base}: {count} processes need the ports up to {last_port}, "
+            f"and {_PORT_MAX} is the last one: choose a lower base"
+        )
+        raise ConfigError([Problem("haproxy.stats.port_base", message)])
+    is_nbproc = version.has_native_nbproc
+    threads = 1 if is_nbproc and count > 1 else haproxy.threads
+    pinned = count <= cpus.count and threads == 1
+    processes = tuple(
+        HaproxyProcess(
+            number=number,
+            program="haproxy-01" if is_nbproc else f"haproxy-{number:02d}",
+            socket=str(run_dir.runtime_socket(number)),
+            stats_host=_dialled(haproxy.stats.bind),
+            stats_port=haproxy.stats.port_base + number - 1,
+            cpu=cpus.ids[number - 1] if pinned else None,
+        )
+        for number in range(1, count + 1)
+    )
+    return ProcessModel(
+        version.model, processes, tuple(_warnings(haproxy, count, threads, cpus, version))
+    )
+
+
+def _warnings(
+    haproxy: Haproxy, count: int, threads: int, cpus: Cpus, version: HaproxyVersion
+) -> Iterator[str]:
+    if threads != haproxy.threads:
+        yield (
+            f"haproxy.threads = {haproxy.threads} has no effect: HAProxy {version} has either "
+            f"processes or threads, and {count} processes run"
+        )
+    if count * threads > cpus.count:
+        yield (
+            f"haproxy.processes = {count} with {threads} thread(s) each on {cpus.count} usable "
+            "CPU(s): they share CPUs and none is pinned; fewer processes serve as much"
+        )
+
+
+def _dialled(bind: str) -> str:
+    """The address at which a client on this host reaches a listener bound to *bind*."""
+    address = bind.removeprefix("[").removesuffix("]")
+    return {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)

@@ -1,0 +1,68 @@
+"""
+Jinja2, in one place. Undefined names are errors, and a failed template names its file and line.
+
+Templates run sandboxed: the operator's are rendered by root, and must not become root's code.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jinja2
+import jinja2.sandbox
+
+from lbctl.errors import Problem, RenderError
+
+Filter = Callable[[str], str]
+
+
+def render_file(
+    path: Path, context: Mapping[str, object], *, filters: Mapping[str, Filter] | None = None
+) -> str:
+    """
+    The text that the template *path* gives; it may include others from its own directory.
+
+    Raises:
+        RenderError: it cannot be read, is malformed, or failed; ``haproxy.cfg.j2:LINE`` says where.
+    """
+    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+        loader=jinja2.FileSystemLoader(path.parent),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(filters or {})
+    try:
+        return environment.get_template(path.name).render(context)
+    except jinja2.TemplateSyntaxError as error:
+        where = f"{error.name or path.name}:{error.lineno}"
+        raise _failed(where, error.message or "malformed template", error) from error
+    except jinja2.TemplateNotFound as error:
+        if error.name == path.name:
+            raise _failed(path.name, f"{path} cannot be read", error) from error
+        what = f"template {error.name} is not in the same directory"
+        raise _failed(_place(error, path), what, error) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _failed(path.name, f"cannot be read: {error}", error) from error
+    except Exception as error:
+        # A template is a program: any exception of Python may come out of it.
+        what = str(error) or type(error).__name__
+        raise _failed(_place(error, path), what, error) from error
+
+
+def _failed(where: str, what: str, cause: Exception) -> RenderError:
+    kind = "" if isinstance(cause, jinja2.TemplateError | OSError) else f"{type(cause).__name__}: "
+    return RenderError([Problem(where, f"{kind}{what}: nothing was written")])
+
+
+def _place(error: Exception, path: Path) -> str:
+    """Jinja2 rewrites tracebacks, so that the innermost template is a frame with its own line."""
+    directory = str(path.parent)
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename.startswith(directory + "/") and frame.lineno is not None:
+            return f"{Path(frame.filename).name}:{frame.lineno}"
+    return path.name

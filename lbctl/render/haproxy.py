@@ -1,0 +1,133 @@
+"""
+Text of HAProxy's files: what lbctl adds for each process, and the configuration itself.
+
+Pure but for reading templates. The operator's ``haproxy.cfg`` never passes through here; what is
+added comes in files of its own, each opening with its own ``defaults``, so that neither side can
+change what the other means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lbctl.errors import Problem, RenderError
+from lbctl.layout import RunDir, share
+from lbctl.render.engine import render_file
+from lbctl.settings.model import Settings, Stats
+from lbctl.spec import HaproxyProcess
+
+#: Reloads that a connection survives; the oldest worker beyond it is ended. 61 workers took 271 MB.
+WORKERS_KEPT = 20
+
+
+def quote(text: str) -> str:
+    """
+    *text* as one word of a HAProxy configuration.
+
+    Raises:
+        ValueError: it has a control character, which no quoting carries; *text* is not repeated.
+
+    Source: HAProxy doc/configuration.txt, 2.2 "Quoting and escaping".
+    """
+    if any(ord(character) < 0x20 or character == "\x7f" for character in text):
+        message = "control characters cannot be quoted in a HAProxy configuration"
+        raise ValueError(message)
+    escaped = "".join(f"\\{character}" if character in '\\"$' else character for character in text)
+    return f'"{escaped}"'
+
+
+def process_files(
+    processes: Sequence[HaproxyProcess],
+    settings: Settings,
+    run_dir: RunDir,
+    *,
+    is_nbproc: bool,
+    password: str | None = None,
+    has_exporter: bool = False,
+) -> dict[Path, str]:
+    """
+    What lbctl adds, by file. The texts hold *password*: write them with mode 0600.
+
+    Args:
+        processes: all of them.
+        settings: all of them.
+        run_dir: where the files go.
+        is_nbproc: HAProxy up to 2.4: one file, one program for all processes.
+        password: of the stats listeners; None: no authentication.
+        has_exporter: the build has HAProxy's Prometheus exporter.
+
+    Raises:
+        RenderError: user or password cannot be used for HTTP basic authentication.
+    """
+    _check_credentials(settings.haproxy.stats, password)
+    template = share("conf") / "templates" / ("nbproc.cfg.j2" if is_nbproc else "process.cfg.j2")
+    common = {
+        "settings": settings,
+        "bind": _bracketed(settings.haproxy.stats.bind),
+        "password": password,
+        "has_exporter": has_exporter,
+        "workers_kept": WORKERS_KEPT,
+    }
+    filters = {"quote": quote}
+    if is_nbproc:
+        text = render_file(template, {**common, "processes": processes}, filters=filters)
+        return {run_dir.process_cfg(0): text}
+    return {
+        run_dir.process_cfg(process.number): render_file(
+            template, {**common, "process": process}, filters=filters
+        )
+        for process in processes
+    }
+
+
+def generated_cfg(
+    settings: Settings,
+    run_dir: RunDir,
+    *,
+    has_certs: bool,
+    services: Sequence[object] = (),
+    template: Path | None = None,
+) -> str:
+    """
+    ``haproxy.cfg`` where the operator has none.
+
+    Args:
+        settings: all of them.
+        run_dir: where nginx's socket and the certificates are.
+        has_certs: ``certs/`` in the run dir holds at least one ``*.pem``.
+        services: what is balanced.
+        template: the operator's ``haproxy.cfg.j2``; None: the shipped one. Both see the same names:
+            ``settings``, ``services``, ``nginx_socket``, ``certs`` (None without certificates), and
+            the filter ``quote``.
+
+    Raises:
+        RenderError: the template failed.
+    """
+    context = {
+        "settings": settings,
+        "services": tuple(services),
+        "nginx_socket": str(run_dir.nginx_socket),
+        "certs": f"{run_dir.certs}/" if has_certs else None,
+    }
+    path = template or share("conf") / "haproxy.cfg.j2"
+    return render_file(path, context, filters={"quote": quote})
+
+
+def _check_credentials(stats: Stats, password: str | None) -> None:
+    if password is None:
+        return
+    problems = []
+    if ":" in stats.user or not stats.user.isprintable():
+        what = f"{stats.user!r}: HTTP basic authentication allows no colon or control character"
+        problems.append(Problem("haproxy.stats.user", what))
+    if not password or any(ord(character) < 0x20 or character == "\x7f" for character in password):
+        what = "the password must be one line, not empty and without control characters"
+        problems.append(Problem("haproxy.stats.password_file", what))
+    if problems:
+        raise RenderError(problems)
+
+
+def _bracketed(bind: str) -> str:
+    """HAProxy takes ``[::1]:8001``; ``::1:8001`` it would read by its last colon."""
+    return f"[{bind}]" if ":" in bind and not bind.startswith("[") else bind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -28,7 +29,10 @@ def pytest_runtest_makereport(
 
 
 def _namespaces() -> set[str]:
-    return {path.name for path in NAMESPACES.iterdir()} if NAMESPACES.is_dir() else set()
+    """Those that this run may have made: their names hold its pid."""
+    if not NAMESPACES.is_dir():
+        return set()
+    return {path.name for path in NAMESPACES.iterdir() if str(os.getpid()) in path.name}
 
 
 @pytest.fixture(scope="session", autouse=True)

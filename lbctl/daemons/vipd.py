@@ -86,7 +86,7 @@ async def _live(spec: BundleSpec, group: GroupSpec, run: RunDir) -> None:
         streams={"watch": vipd.on_watch},
     )
     server = await door.open(mode=0o660, gid=run.api.stat().st_gid)
-    _hear(group, hearing)
+    _hear(group, hearing, vipd)
     _watch(group, vipd)
     await _until_told_to_stop(vipd)
     server.close()
@@ -109,12 +109,13 @@ async def _until_told_to_stop(vipd: Vipd) -> None:
         vipd.abandon()
 
 
-def _hear(group: GroupSpec, hearing: Hearing) -> None:
+def _hear(group: GroupSpec, hearing: Hearing, vipd: Vipd) -> None:
     ears = capture.open_capture(group.interface)
 
     def hear() -> None:
         for seen in capture.read_all(ears):
             hearing.hear(seen)
+            vipd.heard(seen.at)
 
     asyncio.get_running_loop().add_reader(ears, hear)
 

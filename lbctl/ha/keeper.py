@@ -132,6 +132,12 @@ class Keeper:
             self._announce(self._group.addresses)
             self._announce_at = now + ANNOUNCE_REFRESH_S
 
+    def announce_now(self) -> None:
+        """A second master has been heard: neighbours may believe it, so tell them again."""
+        if self._announce_at < float("inf"):
+            self._announce(self._group.addresses)
+            self._announce_at = self._clock() + ANNOUNCE_AGAIN_S
+
     def announce_in_s(self) -> float:
         """Seconds until the next announcement is due."""
         return max(0.0, self._announce_at - self._clock())

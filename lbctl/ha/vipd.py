@@ -92,14 +92,24 @@ class Vipd:
             why=self._p.hearing.reason(name),
         )
         self._hold_on_until = 0.0
-        if name is RoleName.BACKUP:
+        gives_way = self.is_master and name is RoleName.BACKUP
+        if gives_way:
             self.destroy()
         try:
             self._p.keeper.take(role)
         except NetlinkError as error:
             self._p.worth.own_fault("addresses", f"addresses cannot be set: {error}", 14)
             raise
+        if gives_way:
+            # The winner may never have heard this node; now it has, and announces itself again.
+            self.resign()
         return {"ok": True}
+
+    def heard(self, at: float) -> None:
+        """Something was captured at *at*: a second master, perhaps."""
+        peer = self._p.hearing.peer
+        if self.is_master and not self._moving.locked() and peer is not None and peer.seen == at:
+            self._p.keeper.announce_now()
 
     async def on_status(self, _word: Mapping[str, Any]) -> Answer:
         """Everything about role, lease and speaker."""

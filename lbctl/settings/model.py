@@ -48,7 +48,7 @@ class Ha:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """HAProxy's timeouts, with its units: ``5s``, ``500ms``, ``1h``; a bare number is milliseconds."""
+    """HAProxy's timeouts, with its units: ``5s``, ``500ms``, ``1h``; without one: milliseconds."""
 
     __pydantic_config__: ClassVar[dict[str, object]] = _FORBID
 

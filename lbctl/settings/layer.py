@@ -1,0 +1,81 @@
+"""
+What one source of settings gave, where it stands, and what is wrong with it.
+
+The file, the environment and the flags each become a :class:`Layer`, so that they are judged alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lbctl.settings.keys import Key, name_shown
+
+_SHOWN_MAX_CHARS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something was given: ``lb.yaml:7``, ``LBCTL_HA_VHID``, ``--ha.vhid``."""
+
+    name: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return ":".join(
+            [self.name, *(str(number) for number in (self.line, self.column) if number)]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """
+    A value somebody gave.
+
+    Attributes:
+        key: what for.
+        value: null, a truth value, a number, text, or a list of these; not judged yet.
+        place: to be opened or changed when it is wrong.
+        written: as it stands in the file where YAML read it as something else: ``yes``; else empty.
+        items: a place for each item of a list; empty: all at *place*.
+    """
+
+    key: Key
+    value: object
+    place: Place
+    written: str = ""
+    items: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """
+    Something wrong.
+
+    Attributes:
+        place: where.
+        what: the whole sentence.
+        path: the key or section meant; empty: the whole layer could not be read.
+    """
+
+    place: Place
+    what: str
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What one source gave, and what is wrong with it."""
+
+    given: tuple[Given, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def shown(value: object, written: str = "") -> str:
+    """*value* for a message: by repr, shortened, after what was *written* if that differs."""
+    text = repr(value)
+    if len(text) > _SHOWN_MAX_CHARS:
+        text = f"{text[: _SHOWN_MAX_CHARS - 3]}..."
+    if value is None or written.lower() == text.lower():
+        return name_shown(written) if written else text
+    return f"{name_shown(written)}, which YAML reads as {text}" if written else text

@@ -108,6 +108,20 @@ class RunDir:
         return self.nginx / "nginx.conf"
 
     @property
+    def nginx_pid(self) -> Path:
+        return self.nginx / "nginx.pid"
+
+    @property
+    def nginx_tls(self) -> Path:
+        """The pair and the parameters of TLS, for ``include tls.conf`` in nginx.d."""
+        return self.nginx / "tls.conf"
+
+    @property
+    def nginx_page(self) -> Path:
+        """What nginx serves until the operator gives it something."""
+        return self.nginx / "www" / "index.html"
+
+    @property
     def nginx_socket(self) -> Path:
         """Where HAProxy reaches the page that nginx serves."""
         return self.nginx / "http.sock"
@@ -123,6 +137,11 @@ class RunDir:
     @property
     def role(self) -> Path:
         return self.ha / "role.json"
+
+    @property
+    def hook_python(self) -> Path:
+        """Names the interpreter that can import lbctl: the hooks' slow path."""
+        return self.ha / "python"
 
     @property
     def ucarp_launch(self) -> Path:

@@ -10,11 +10,11 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from lbctl.cli.options import RUN_DIR, RunDirOption
 from lbctl.cli.stats_view import print_table
 from lbctl.errors import RuntimeApiError, UsageError
 from lbctl.haproxy.columns import is_number
@@ -36,9 +36,7 @@ def stats(
     per_process: Annotated[
         bool, typer.Option("--per-process", help="Each process by itself, not merged.")
     ] = False,
-    run_dir: Annotated[
-        Path, typer.Option("--run-dir", envvar="LBCTL_RUN_DIR", help="Of the bundle to ask.")
-    ] = Path("/run/lbctl"),
+    run_dir: RunDirOption = RUN_DIR,
 ) -> None:
     """Statistics of all HAProxy processes, merged."""
     if json_output and csv_output:

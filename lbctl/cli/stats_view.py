@@ -15,6 +15,8 @@ from lbctl.haproxy.table import Table
 
 #: Where nobody says how wide the reader's page is, as in a pipe.
 _WIDTH_WITHOUT_TERMINAL: Final = 120
+#: Below this what a check answered would take the room of the names.
+_WIDTH_FOR_DETAILS: Final = 100
 _STYLES: Final = {"UP": "green", "OPEN": "green", "no": "default", "DRAIN": "cyan", "MAINT": "cyan"}
 _ERRORS: Final = ("ereq", "econ", "eresp")
 _UNITS: Final = ("", "k", "M", "G", "T", "P")
@@ -42,13 +44,14 @@ def print_table(
     shown = RichTable(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     shown.add_column("proxy", overflow="fold", min_width=8)
     shown.add_column("server", overflow="fold", min_width=8)
-    shown.add_column("status", overflow="fold", min_width=6)
+    shown.add_column("status", overflow="fold", min_width=8)
     for heading in ("cur/max", "total", "rate", "in/out", "err", "queue"):
         shown.add_column(heading, justify="right", no_wrap=True)
     shown.add_column("check", overflow="ellipsis", no_wrap=True)
     for record in table.records():
         key = (record["pxname"], record["svname"], record.get("type", ""))
-        shown.add_row(*_line(record, differing.get(key, ())))
+        is_wide = console.width >= _WIDTH_FOR_DETAILS
+        shown.add_row(*_line(record, differing.get(key, ()), is_wide=is_wide))
     console.print(shown)
 
 
@@ -59,7 +62,7 @@ def _console() -> Console:
     return console
 
 
-def _line(record: Record, statuses: Sequence[str]) -> tuple[str, ...]:
+def _line(record: Record, statuses: Sequence[str], *, is_wide: bool) -> tuple[str, ...]:
     errors = [int(record[name]) for name in _ERRORS if record.get(name, "").isdecimal()]
     return (
         escape(record["pxname"]),
@@ -71,12 +74,12 @@ def _line(record: Record, statuses: Sequence[str]) -> tuple[str, ...]:
         _pair(record, "bin", "bout"),
         _short(str(sum(errors))) if errors else "",
         _pair(record, "qcur", "qmax"),
-        escape(_check(record)),
+        escape(_check(record, is_wide=is_wide)),
     )
 
 
 def _status(status: str, statuses: Sequence[str]) -> str:
-    """``DOWN 1 of 2``: one process of the two that know the row says DOWN."""
+    """``DOWN (1 of 2)``: one process of the two that know the row says DOWN."""
     style = _STYLES.get(status.split(" ", 1)[0], "red") if status else "default"
     said = [one for one in statuses if one]
     same = sum(badness(one) == badness(status) for one in said)
@@ -84,12 +87,12 @@ def _status(status: str, statuses: Sequence[str]) -> str:
     return f"[{style}]{escape(status)}[/]{suffix}"
 
 
-def _check(record: Record) -> str:
+def _check(record: Record, *, is_wide: bool) -> str:
     status = record.get("check_status", "")
     if not status:
         return ""
     code = record.get("check_code", "")
-    said = record.get("last_chk", "")
+    said = record.get("last_chk", "") if is_wide else ""
     took = f" {record['check_duration']} ms" if record.get("check_duration") else ""
     return f"{status}{'/' + code if code else ''}{took}{' ' + said if said else ''}"
 

@@ -204,6 +204,7 @@ class Vipd:
         self._p.tracker.reset(states, time.monotonic())
         if PROGRAM in states:
             self._p.speaker.pid = states[PROGRAM].pid
+            self._begin_as_backup()
         async for event in events:
             await self._on_event(event)
 
@@ -321,10 +322,20 @@ class Vipd:
         if event.state in (ProgramState.STARTING, ProgramState.RUNNING):
             # Only RUNNING brings the pid, a second later than it may be needed.
             self._p.speaker.pid = event.pid or (await self._p.programs.states())[PROGRAM].pid
+            self._begin_as_backup()
         elif event.state in (ProgramState.EXITED, ProgramState.BACKOFF, ProgramState.FATAL):
             if self._p.speaker.pid and self._link_up and not self._moving.locked():
                 self._p.journal.note("ucarp", "ucarp ended; supervisord starts it again")
             self._p.speaker.pid = 0
+
+    def _begin_as_backup(self) -> None:
+        """The first ucarp listens as BACKUP, and with ``--neutral`` no hook says so."""
+        if not self._p.speaker.pid or self._p.keeper.role.name is not RoleName.INIT:
+            return
+        try:
+            self.addresses_off("ucarp listens")
+        except NetlinkError as error:
+            log.warning("addresses are not as they should be: %s; next try in a second", error)
 
     async def _on_link(self, link_up: bool) -> None:
         name = self._p.group.interface

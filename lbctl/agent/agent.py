@@ -1,0 +1,174 @@
+"""
+The agent: knows what runs, starts again what hangs or was given up, and remembers what happened.
+
+Several loops over one program table and one event log. It touches no address and no file of
+others; what it cannot reach it says and tries again. A loop that ends with an error ends the
+process: supervisord starts it again, and the log tells it where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from lbctl.agent.eventlog import Event, EventLog
+from lbctl.agent.hang import HangWatch
+from lbctl.agent.table import Note, ProgramTable
+from lbctl.agent.vipd import VipdClient
+from lbctl.errors import SupervisorError, VipdError
+from lbctl.layout import RunDir
+from lbctl.programs import ProgramEvents, Programs, ProgramState
+from lbctl.spec import BundleSpec
+
+log = logging.getLogger(__name__)
+
+PROBE_EVERY_S = 1.0
+REVIVE_EVERY_S = 5.0
+SYNC_EVERY_S = 10.0
+#: supervisord tells of a start before it has a pid; events come in bursts.
+SYNC_AFTER_S = 0.05
+WATCH_AGAIN_S = 0.5
+#: More than vipd keeps: what it tells again after a reconnect is known.
+VIPD_EVENTS_KNOWN = 1024
+
+
+class Agent:
+    """The life of the process; everything on one event loop."""
+
+    def __init__(self, spec: BundleSpec, run: RunDir, programs: Programs, events: EventLog) -> None:
+        self.spec = spec
+        self.run_dir = run
+        self.events = events
+        self.vipd = VipdClient(run.vipd_socket) if spec.group else None
+        restarts = _restarts(events.since(0), spec.started_at)
+        self.table = ProgramTable(spec.programs, restarts=restarts)
+        self.hang = HangWatch(spec, run, self.table, programs, self._note)
+        self._programs = programs
+        self._sync_wanted = asyncio.Event()
+        self._vipd_known = deque(_vipd_keys(events.since(0)), maxlen=VIPD_EVENTS_KNOWN)
+
+    async def live(self, program_events: ProgramEvents) -> None:
+        """Run all loops until supervisord closes the stream of events."""
+        self._say_what_starts()
+        async with asyncio.TaskGroup() as group:
+            loops = [
+                group.create_task(loop)
+                for loop in (
+                    self._sync_forever(),
+                    self._probe_forever(),
+                    self._revive_forever(),
+                    self._copy_vipd_events(),
+                )
+            ]
+            await self._follow(program_events)
+            for loop in loops:
+                loop.cancel()
+
+    def _say_what_starts(self) -> None:
+        """Once in the life of a bundle, not in each of this process."""
+        spec = self.spec
+        if any(event.at >= spec.started_at for event in self.events.since(0)):
+            return
+        held = f", vhid {spec.group.vhid}: {', '.join(spec.group.addresses)}" if spec.group else ""
+        text = (
+            f"lbctl {spec.version} starts: HAProxy {spec.haproxy_version}, "
+            f"{len(spec.processes)} process(es){held}"
+        )
+        self._note("bundle", text, {"version": spec.version, "hostname": spec.hostname})
+
+    def _note(self, kind: str, text: str, fields: Mapping[str, Any]) -> None:
+        self.events.append(kind, text, fields)
+        log.info("%s: %s", kind, text)
+
+    def _note_programs(self, notes: Iterable[Note]) -> None:
+        for note in notes:
+            self._note(note.kind, note.text, note.fields)
+
+    async def _follow(self, program_events: ProgramEvents) -> None:
+        async for event in program_events:
+            note = self.table.apply(event)
+            if note is not None:
+                self._note_programs([note])
+            if event.state is ProgramState.EXITED and not self.table.is_stopping:
+                self.hang.on_death(event.program)
+            self._sync_wanted.set()
+
+    async def _sync_forever(self) -> None:
+        is_warned = False
+        while True:
+            self._sync_wanted.clear()
+            try:
+                self._note_programs(self.table.sync(await self._programs.states()))
+                is_warned = False
+            except SupervisorError as error:
+                if not is_warned:
+                    log.warning("the states of the programs are unknown: %s; trying on", error)
+                is_warned = True
+            try:
+                async with asyncio.timeout(SYNC_EVERY_S):
+                    await self._sync_wanted.wait()
+                await asyncio.sleep(SYNC_AFTER_S)
+            except TimeoutError:
+                continue
+
+    async def _probe_forever(self) -> None:
+        while True:
+            began = time.monotonic()
+            if not self.table.is_stopping:
+                await self.hang.turn()
+            await asyncio.sleep(max(0.0, began + PROBE_EVERY_S - time.monotonic()))
+
+    async def _revive_forever(self) -> None:
+        while True:
+            await asyncio.sleep(REVIVE_EVERY_S)
+            for program in () if self.table.is_stopping else self.table.failed():
+                try:
+                    await self._programs.start(program)
+                except SupervisorError as error:
+                    # Told once, as an event, when supervisord gave it up.
+                    log.debug("%s does not start: %s", program, error)
+                self._sync_wanted.set()
+
+    async def _copy_vipd_events(self) -> None:
+        if self.vipd is None:
+            return
+        while True:
+            try:
+                async with aclosing(self.vipd.watch()) as told:
+                    async for raw in told:
+                        self._copy(raw)
+            except VipdError as error:
+                log.debug("no events from vipd: %s", error)
+            await asyncio.sleep(WATCH_AGAIN_S)
+
+    def _copy(self, raw: Mapping[str, Any]) -> None:
+        """Record what vipd told, once; vipd has logged it itself, in the same words."""
+        try:
+            vipd_id, at = int(raw["id"]), float(raw["at"])
+            kind, text, fields = str(raw["kind"]), str(raw["text"]), dict(raw.get("fields", {}))
+        except (KeyError, TypeError, ValueError) as error:
+            log.warning("vipd told of an event that is none: %r; going on", error)
+            return
+        # Its ids begin anew with each of its lives: id and time together are one event's own.
+        if (vipd_id, at) not in self._vipd_known:
+            self._vipd_known.append((vipd_id, at))
+            self.events.append(kind, text, {**fields, "vipd_id": vipd_id}, at)
+
+
+def _restarts(events: Iterable[Event], since: float) -> dict[str, int]:
+    """Restarts by program in this life of the bundle, as far as an earlier agent knew."""
+    known: dict[str, int] = {}
+    for event in events:
+        program, count = event.fields.get("program"), event.fields.get("restarts")
+        if event.at >= since and isinstance(program, str) and isinstance(count, int):
+            known[program] = max(count, known.get(program, 0))
+    return known
+
+
+def _vipd_keys(events: Iterable[Event]) -> Iterable[tuple[int, float]]:
+    return ((e.fields["vipd_id"], e.at) for e in events if "vipd_id" in e.fields)

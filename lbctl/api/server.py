@@ -1,0 +1,184 @@
+"""
+The HTTP API on a Unix socket: questions about this node, and the planned move of its addresses.
+
+Owns routes, status codes and JSON; what is said comes from :mod:`lbctl.agent`. Errors are JSON too:
+``{"error": TEXT, "code": EXIT_CODE}``. Who may ask is the socket's mode: root and its group.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from lbctl.agent.agent import Agent
+from lbctl.agent.eventlog import KEPT, Event
+from lbctl.agent.status import stats, status, unready
+from lbctl.agent.vipd import VipdRefusedError
+from lbctl.errors import EXIT_NOT_MASTER, EXIT_USAGE, LbctlError, UnreachableError
+
+#: A comment this often finds readers that went away, seconds.
+BEAT_S = 15.0
+#: A planned move: draining, then waiting for the peer, seconds on top of ``drain_s``.
+HANDOVER_EXTRA_S = 10.0
+#: SIGTERM ends open streams; nobody is waited for.
+SHUTDOWN_S = 0.1
+
+_AGENT: web.AppKey[Agent] = web.AppKey("agent", Agent)
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def build(agent: Agent) -> web.Application:
+    """The application around *agent*."""
+    app = web.Application(middlewares=[_errors_as_json], client_max_size=64 * 1024)
+    app[_AGENT] = agent
+    app.add_routes(
+        [
+            web.get("/healthz", _healthz),
+            web.get("/readyz", _readyz),
+            web.get("/v1/status", _status),
+            web.get("/v1/stats", _stats),
+            web.get("/v1/events", _events),
+            web.post("/v1/handover", _handover),
+        ]
+    )
+    return app
+
+
+async def serve(app: web.Application, path: Path) -> web.AppRunner:
+    """
+    Listen on *path*; the caller cleans the runner up.
+
+    Raises:
+        OSError: the socket cannot be made.
+    """
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    await web.SockSite(runner, _listener(path)).start()
+    return runner
+
+
+def _listener(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    umask = os.umask(0o117)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(umask)
+    return listener
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return _error(error.status, f"{request.method} {request.path}: {error.reason}", EXIT_USAGE)
+    except VipdRefusedError as error:
+        return _error(409, str(error), error.code)
+    except UnreachableError as error:
+        return _error(503, str(error), error.exit_code)
+    except LbctlError as error:
+        return _error(500, str(error), error.exit_code)
+
+
+async def _healthz(_request: web.Request) -> web.Response:
+    return web.json_response({"ok": True})
+
+
+async def _readyz(request: web.Request) -> web.Response:
+    reasons = unready(request.app[_AGENT])
+    return web.json_response(
+        {"ready": not reasons, "reasons": list(reasons)}, status=503 if reasons else 200
+    )
+
+
+async def _status(request: web.Request) -> web.Response:
+    return web.json_response(await status(request.app[_AGENT]))
+
+
+async def _stats(request: web.Request) -> web.Response:
+    table, errors = await stats(request.app[_AGENT])
+    if request.query.get("format") == "csv":
+        return web.Response(text=table.to_csv(), content_type="text/csv")
+    return web.json_response(
+        {"columns": table.columns, "rows": list(table.records()), "errors": errors}
+    )
+
+
+async def _handover(request: web.Request) -> web.Response:
+    agent = request.app[_AGENT]
+    force = await _force(request)
+    if agent.vipd is None or agent.spec.group is None:
+        text = "handover: this bundle was started without a virtual IP; there is nothing to move"
+        return _error(409, text, EXIT_NOT_MASTER)
+    limit_s = agent.spec.group.drain_s + HANDOVER_EXTRA_S
+    return web.json_response({"report": await agent.vipd.handover(force=force, limit_s=limit_s)})
+
+
+async def _force(request: web.Request) -> bool:
+    try:
+        asked = json.loads(await request.text() or "{}")
+        force = asked.get("force", False)
+    except (ValueError, AttributeError) as error:
+        raise web.HTTPBadRequest(reason='a JSON object like {"force": false} is wanted') from error
+    if not isinstance(force, bool):
+        raise web.HTTPBadRequest(reason='"force" is true or false')
+    return force
+
+
+async def _events(request: web.Request) -> web.StreamResponse:
+    log = request.app[_AGENT].events
+    since = _number(request, "since", request.headers.get("Last-Event-ID"))
+    if "application/json" in request.headers.get("Accept", ""):
+        limit = _number(request, "limit") or 0
+        found = log.last(KEPT) if since is None else log.since(since)
+        return web.json_response([asdict(event) for event in (found[-limit:] if limit else found)])
+    if since is None:
+        # A new watcher gets what comes; one that was here before gets what it missed.
+        newest = log.last(1)
+        since = newest[-1].id if newest else 0
+    return await _stream(request, since)
+
+
+async def _stream(request: web.Request, since: int) -> web.StreamResponse:
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
+    )
+    await response.prepare(request)
+    events = request.app[_AGENT].events.follow(since, beat_s=BEAT_S)
+    # The reader may go at any time: that is how every stream ends.
+    with suppress(ConnectionError):
+        async with aclosing(events):
+            await response.write(b": here\n\n")
+            async for event in events:
+                await response.write(_frame(event))
+    return response
+
+
+def _frame(event: Event | None) -> bytes:
+    if event is None:
+        return b": still here\n\n"
+    return f"id: {event.id}\nevent: {event.kind}\ndata: {event.to_json()}\n\n".encode()
+
+
+def _number(request: web.Request, name: str, fallback: str | None = None) -> int | None:
+    text: Any = request.query.get(name, fallback)
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        reason = f"{name}={text!r}: must be a number, 0 or more"
+        raise web.HTTPBadRequest(reason=reason)
+    return int(text)
+
+
+def _error(status_code: int, text: str, code: int) -> web.Response:
+    return web.json_response({"error": text, "code": code}, status=status_code)

@@ -1,0 +1,102 @@
+"""``lbctl status``: one glance at this node."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from lbctl.agent.vipd import VipdClient
+from lbctl.bundle.rpc import SupervisorClient
+from lbctl.cli.client import ApiClient
+from lbctl.cli.options import (
+    CONFIG_DIR,
+    RUN_DIR,
+    STATE_DIR,
+    ConfigDirOption,
+    RunDirOption,
+    StateDirOption,
+)
+from lbctl.cli.status_view import draw
+from lbctl.errors import LbctlError, SupervisorError, UnreachableError, VipdError
+from lbctl.layout import RunDir
+from lbctl.spec import read_spec
+
+#: The agent answers within a third of a second, or hangs.
+AGENT_S = 2.0
+DIRECT_S = 1.0
+
+
+def status(
+    json_output: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    config_dir: ConfigDirOption = CONFIG_DIR,
+    run_dir: RunDirOption = RUN_DIR,
+    state_dir: StateDirOption = STATE_DIR,
+) -> None:
+    """Show role, addresses, programs and the last events of this node."""
+    run = RunDir(run_dir)
+    failure: UnreachableError | None = None
+    try:
+        answer = ApiClient(run).get("/v1/status", limit_s=AGENT_S)
+    except UnreachableError as error:
+        failure, answer = error, asyncio.run(_without_agent(run))
+    if answer is not None:
+        if json_output:
+            typer.echo(json.dumps(answer, indent=2))
+        else:
+            draw(answer, Console(highlight=False, soft_wrap=False))
+    if failure is not None:
+        raise failure
+
+
+async def _without_agent(run: RunDir) -> dict[str, Any] | None:
+    """What vipd and supervisord say themselves; None: neither says anything."""
+    try:
+        spec = read_spec(run.spec)
+    except LbctlError:
+        return None
+    ha: dict[str, Any] | None = None
+    programs: list[dict[str, Any]] = []
+    ha_error = None
+    try:
+        ha = await VipdClient(run.vipd_socket).status(limit_s=DIRECT_S) if spec.group else None
+    except VipdError as error:
+        ha_error = str(error)
+    try:
+        programs = [
+            {
+                "name": program.name,
+                "group": program.group,
+                "state": program.state.value,
+                "pid": program.pid,
+                "since": program.since,
+                "uptime_s": max(0.0, time.time() - program.since) if program.pid else None,
+                "restarts": None,
+            }
+            for program in (await SupervisorClient(run.supervisor_socket).states()).values()
+        ]
+    except SupervisorError:
+        if ha is None:
+            return None
+    return {
+        "version": spec.version,
+        "node": spec.node,
+        "hostname": spec.hostname,
+        "started_at": spec.started_at,
+        "uptime_s": max(0.0, time.time() - spec.started_at),
+        "ha": ha,
+        "ha_error": ha_error,
+        "programs": programs,
+        "haproxy": {
+            "version": spec.haproxy_version,
+            "model": spec.haproxy_model,
+            "processes": [],
+        },
+        "log": None,
+        "warnings": ["the agent does not answer: this is what vipd and supervisord say themselves"],
+        "events": [],
+    }

@@ -1,0 +1,50 @@
+"""The agent's main: reads the spec, opens its socket, and lets :class:`Agent` live."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from lbctl.agent.agent import Agent
+from lbctl.agent.eventlog import EventLog
+from lbctl.api.server import build, serve
+from lbctl.bundle.events import listen_stdio
+from lbctl.bundle.rpc import SupervisorClient
+from lbctl.errors import EXIT_OK, EXIT_UNEXPECTED, LbctlError
+from lbctl.layout import RunDir, StateDir
+from lbctl.spec import BundleSpec, read_spec
+
+log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """``python -m lbctl.daemons.agent RUN_DIR``, an event listener of supervisord."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    run = RunDir(Path(sys.argv[1]))
+    try:
+        asyncio.run(_live(read_spec(run.spec), run))
+    except LbctlError as error:
+        log.error("%s", error)
+        return EXIT_UNEXPECTED
+    return EXIT_OK
+
+
+async def _live(spec: BundleSpec, run: RunDir) -> None:
+    events = EventLog(StateDir(Path(spec.state_dir)).events, spec.node)
+    agent = Agent(spec, run, SupervisorClient(run.supervisor_socket), events)
+    life = asyncio.ensure_future(agent.live(listen_stdio()))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, life.cancel)
+    runner = await serve(build(agent), run.api_socket)
+    try:
+        await life
+    except asyncio.CancelledError:
+        log.info("told to stop")
+    finally:
+        await runner.cleanup()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

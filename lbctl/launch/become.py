@@ -1,0 +1,33 @@
+"""The last step of ``lbctl run``: the process becomes supervisord, under the same pid."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from lbctl.launch.locks import place
+from lbctl.layout import RunDir
+
+#: Never in the environment of a program that runs on.
+_SECRETS = "LBCTL_PASSWORD"
+
+
+def become_supervisord(run: RunDir, locks: Sequence[int]) -> NoReturn:
+    """
+    Hand over locks and stdout, forget the password, and exec.
+
+    Raises:
+        OSError: the interpreter cannot be executed.
+    """
+    for name in [name for name in os.environ if name.startswith(_SECRETS)]:
+        del os.environ[name]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0, inheritable=True)
+    place(locks)
+    module = "lbctl.bundle.supervisord"
+    argv = [sys.executable, "-I", "-m", module, "-c", str(run.supervisord_conf)]
+    os.execv(argv[0], argv)

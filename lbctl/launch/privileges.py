@@ -1,0 +1,129 @@
+"""
+Least privilege: the words before each program's own that take away what it does not need.
+
+As root, setpriv drops user, groups and capabilities; otherwise the whole bundle is one user
+already. Either way a child ends with supervisord (parent-death signal).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from lbctl.errors import Problem
+from lbctl.launch.host import Account
+
+_TRIAL_S = 10.0
+
+
+class Kind(Enum):
+    """What a program may do."""
+
+    SERVER = "unprivileged user, binds ports below 1024"
+    USER = "unprivileged user"
+    NETWORK = "root without anything but NET_ADMIN and NET_RAW"
+    NOTHING = "root without any capability"
+
+
+_CAPABILITIES = {
+    Kind.SERVER: ("net_bind_service",),
+    Kind.USER: (),
+    Kind.NETWORK: ("net_admin", "net_raw"),
+    Kind.NOTHING: (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Privileges:
+    """
+    Attributes:
+        setpriv: the program.
+        account: the unprivileged user; without root the user of the whole bundle.
+        is_root: root starts the bundle.
+        may_bind: NET_BIND_SERVICE can be handed on.
+        may_bound: the bounding set can be made smaller (SETPCAP).
+    """
+
+    setpriv: str
+    account: Account
+    is_root: bool
+    may_bind: bool = True
+    may_bound: bool = True
+
+    def prefix(self, kind: Kind) -> tuple[str, ...]:
+        """The command line up to the program of *kind*."""
+        words = [self.setpriv, "--pdeathsig", "TERM"]
+        if self.is_root:
+            words += self._dropped(kind)
+        return (*words, "--")
+
+    def _dropped(self, kind: Kind) -> list[str]:
+        keep = tuple(
+            name for name in _CAPABILITIES[kind] if self.may_bind or name != "net_bind_service"
+        )
+        words = []
+        if kind in (Kind.SERVER, Kind.USER):
+            wanted = ",".join(("-all", *(f"+{name}" for name in keep)))
+            words += ["--reuid", str(self.account.uid), "--regid", str(self.account.gid)]
+            words += ["--init-groups" if not self.account.name.isdecimal() else "--clear-groups"]
+            words += ["--no-new-privs", "--inh-caps", wanted, "--ambient-caps", wanted]
+        else:
+            # The group is the way to the sockets and FIFOs of the unprivileged user.
+            words += ["--groups", str(self.account.gid), "--inh-caps", "-all"]
+        if self.may_bound:
+            words += ["--bounding-set", ",".join(("-all", *(f"+{name}" for name in keep)))]
+        return words
+
+
+#: Run as the agent will be: the interpreter, the package, and every directory on the way.
+_TRIAL = """
+import os, sys
+try:
+    import lbctl
+    for path in sys.argv[1:]:
+        os.listdir(path)
+except (ImportError, OSError) as error:
+    sys.exit(str(error))
+"""
+
+
+def fit(privileges: Privileges) -> Privileges:
+    """The same, as far as this container lets capabilities be dropped: tried, not guessed."""
+    if privileges.is_root and privileges.may_bound and _try(privileges, Kind.NETWORK, ["true"]):
+        return replace(privileges, may_bound=False)
+    return privileges
+
+
+def trial(privileges: Privileges, directories: Sequence[str]) -> list[Problem]:
+    """Whether each kind of program starts here, and the agent reaches its *directories*."""
+    problems = []
+    for kind in Kind:
+        argv = ["true"]
+        if kind is Kind.USER:
+            argv = [sys.executable, "-I", "-c", _TRIAL, *directories]
+        what = _try(privileges, kind, argv)
+        if what:
+            who = privileges.account.name if kind in (Kind.SERVER, Kind.USER) else "root"
+            problems.append(Problem("setpriv", f"a program of user {who} cannot run: {what}"))
+    return problems
+
+
+def _try(privileges: Privileges, kind: Kind, argv: Sequence[str]) -> str:
+    """What went wrong; empty: nothing."""
+    try:
+        reply = subprocess.run(
+            [*privileges.prefix(kind), *argv],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TRIAL_S,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if reply.returncode == 0:
+        return ""
+    return reply.stderr.strip() or f"exit {reply.returncode}"

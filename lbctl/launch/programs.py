@@ -1,0 +1,153 @@
+"""
+The supervised programs: what runs with which privileges, and in which order it stops.
+
+Stopping, highest number first: ucarp (vipd meanwhile drains, hands the addresses over and ends
+ucarp), HAProxy, nginx, agent, vipd, and logd, which tells of all the others.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lbctl.haproxy.processes import ProcessModel
+from lbctl.launch.privileges import Kind, Privileges
+from lbctl.layout import RunDir
+from lbctl.render.supervisor import FOR_EVER, Output, Supervised, shell_line
+
+HAPROXY_GROUP = "haproxy"
+_STOP_S = 2
+_LOGD, _VIPD, _AGENT, _NGINX, _HAPROXY, _UCARP = 1, 2, 3, 10, 20, 30
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """
+    What the programs run with.
+
+    Attributes:
+        binaries: name -> path of haproxy, nginx.
+        directory: where HAProxy runs: paths in the operator's file start there.
+        has_group: there are virtual addresses.
+        drain_s: longest wait for clients when leaving on purpose.
+        nginx_options: what this nginx understands on its command line.
+    """
+
+    run: RunDir
+    model: ProcessModel
+    privileges: Privileges
+    binaries: Mapping[str, str]
+    directory: str
+    has_group: bool
+    drain_s: float
+    nginx_options: tuple[str, ...] = ()
+
+
+def program_names(model: ProcessModel, *, has_group: bool) -> tuple[str, ...]:
+    """All of them, in the order of the picture."""
+    return (*model.programs, "nginx", *(("ucarp", "vipd") if has_group else ()), "agent", "logd")
+
+
+def supervised(scene: Scene) -> tuple[Supervised, ...]:
+    """All of them, with their command lines."""
+    programs = [*_haproxies(scene), _nginx(scene)]
+    if scene.has_group:
+        programs += [_ucarp(scene), _daemon(scene, "vipd", _VIPD, Kind.NETWORK)]
+    programs.append(_daemon(scene, "agent", _AGENT, Kind.USER, "nice", "-n", "5"))
+    return (*programs, _logd(scene))
+
+
+def _haproxies(scene: Scene) -> list[Supervised]:
+    # With virtual addresses clients are waited for while ucarp is being stopped.
+    wait_s = _STOP_S if scene.has_group else math.ceil(scene.drain_s) + 1
+    return [
+        Supervised(
+            name,
+            _line(
+                scene,
+                name,
+                Kind.SERVER,
+                *scene.model.argv(name, scene.run, binary=scene.binaries["haproxy"]),
+            ),
+            _HAPROXY,
+            scene.directory,
+            stop_signal="USR1",
+            stop_wait_s=wait_s,
+            group=HAPROXY_GROUP,
+        )
+        for name in scene.model.programs
+    ]
+
+
+def _nginx(scene: Scene) -> Supervised:
+    argv = [*scene.privileges.prefix(Kind.SERVER), *nginx_argv(scene)]
+    command = shell_line(
+        argv, scene.run.log_fifo("nginx"), Output.FIFO, before=_without_remains(scene.run)
+    )
+    return Supervised(
+        "nginx", command, _NGINX, str(scene.run.root), stop_signal="QUIT", stop_wait_s=_STOP_S
+    )
+
+
+def nginx_argv(scene: Scene) -> tuple[str, ...]:
+    return (scene.binaries["nginx"], *scene.nginx_options, "-c", str(scene.run.nginx_conf))
+
+
+def _without_remains(run: RunDir) -> str:
+    """
+    A killed master leaves its workers on the ports and its socket in the file system; the next one
+    would fail on either. As long as a worker lives, no new process gets its group's number.
+    """
+    pid, socket = shlex.quote(str(run.nginx_pid)), shlex.quote(str(run.nginx_socket))
+    end_workers = f"if read -r P <{pid} && ! kill -0 $P; then kill -9 -- -$P; fi 2>/dev/null"
+    return f"{end_workers}; rm -f {socket}; "
+
+
+def _ucarp(scene: Scene) -> Supervised:
+    # CONT is harmless: the one who ends ucarp is vipd, once the peer has the addresses.
+    return Supervised(
+        "ucarp",
+        _line(scene, "ucarp", Kind.NETWORK, "/bin/sh", str(scene.run.ucarp_launch)),
+        _UCARP,
+        str(scene.run.root),
+        stop_signal="CONT",
+        stop_wait_s=math.ceil(scene.drain_s) + 2,
+        autostart=False,
+    )
+
+
+def _daemon(scene: Scene, name: str, priority: int, kind: Kind, *before: str) -> Supervised:
+    argv = [*scene.privileges.prefix(kind), *before, *_python(scene, name)]
+    return Supervised(
+        name,
+        shell_line(argv, scene.run.log_fifo(name), Output.PROTOCOL),
+        priority,
+        str(scene.run.root),
+        stop_wait_s=1,
+        start_retries=FOR_EVER,
+        is_listener=True,
+    )
+
+
+def _logd(scene: Scene) -> Supervised:
+    argv = [*scene.privileges.prefix(Kind.NOTHING), *_python(scene, "logd")]
+    return Supervised(
+        "logd",
+        shell_line(argv, scene.run.log_fifo("logd"), Output.TRUE_STDOUT),
+        _LOGD,
+        str(scene.run.root),
+        stop_wait_s=1,
+        start_retries=FOR_EVER,
+    )
+
+
+def _line(scene: Scene, name: str, kind: Kind, *argv: str) -> str:
+    words = [*scene.privileges.prefix(kind), *argv]
+    return shell_line(words, scene.run.log_fifo(name), Output.FIFO)
+
+
+def _python(scene: Scene, name: str) -> list[str]:
+    return [sys.executable, "-I", "-m", f"lbctl.daemons.{name}", str(scene.run.root)]

@@ -1,0 +1,171 @@
+"""
+``lbctl run``: judge the host, write what is to run, judge that, listen, and become supervisord.
+
+Until the last check has passed nothing runs and nothing is left but the directories, their locks,
+this node's identity and its certificate. All problems of one stage are reported at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+from lbctl import __version__
+from lbctl.errors import ValidationError
+from lbctl.ha.ucarp import launch_script
+from lbctl.launch import host, identity, locks, tree
+from lbctl.launch.become import become_supervisord
+from lbctl.launch.collect import Collector
+from lbctl.launch.configuration import Configuration, Dirs, HostFacts, configure
+from lbctl.launch.judge import Host, Warn, judge_configuration, judge_host, judge_network
+from lbctl.launch.listening import Listening
+from lbctl.launch.programs import Scene, program_names, supervised
+from lbctl.launch.request import Request, read_request
+from lbctl.launch.tree import File
+from lbctl.launch.verify import files_of, working_directory
+from lbctl.render.supervisor import supervisord_conf
+from lbctl.settings.load import load
+from lbctl.settings.model import Settings
+from lbctl.spec import BundleSpec
+
+
+def start(
+    arguments: Sequence[str],
+    dirs: Dirs,
+    *,
+    environ: Mapping[str, str],
+    listening: Listening | None,
+    warn: Warn,
+) -> NoReturn:
+    """
+    All of it; see the module.
+
+    Args:
+        arguments: of ``lbctl run``: VIP, PASSWORD, more addresses.
+        environ: ``os.environ``.
+        listening: begun before anything else, when there is a VIP.
+        warn: takes what works and is worth a thought, a sentence at a time.
+
+    Raises:
+        LbctlError: nothing was started.
+    """
+    host.widen_path()
+    request = read_request(arguments, environ)
+    settings = load(dirs.config, environ=environ)
+    locked = _lock(dirs)
+    try:
+        prepare(dirs, request, settings, listening, warn)
+    except BaseException:
+        with suppress(ValidationError):
+            tree.clear(dirs.run)
+        raise
+    become_supervisord(dirs.run, locked)
+
+
+def prepare(
+    dirs: Dirs, request: Request, settings: Settings, listening: Listening | None, warn: Warn
+) -> BundleSpec:
+    """Everything between the locks and the exec."""
+    fit_host = judge_host(request, settings, warn)
+    with tree.writing("--state-dir", dirs.state.root):
+        node = identity.node_id(dirs.state)
+        hostname = os.uname().nodename
+        identity.ensure_self_signed(dirs.state, fit_host.privileges.account, hostname)
+    facts = HostFacts.here(fit_host.version, node, binds_nonlocal=host.binds_nonlocal())
+    configuration = configure(dirs, settings, facts, request.addresses)
+    stage(dirs, configuration, fit_host)
+    for warning in (*configuration.warnings, *judge_configuration(dirs, configuration, fit_host)):
+        warn(warning)
+    if fit_host.group is not None:
+        judge_network(fit_host.group, request, listening, warn)
+    spec = _spec(dirs, facts, configuration, fit_host)
+    tree.write(_last_files(dirs, configuration, fit_host, request, spec))
+    return spec
+
+
+def stage(dirs: Dirs, configuration: Configuration, fit_host: Host) -> None:
+    """
+    Write what HAProxy and nginx load into an empty run dir.
+
+    Raises:
+        ValidationError: it cannot be written.
+    """
+    has_group = fit_host.group is not None
+    account = fit_host.privileges.account
+    programs = program_names(configuration.model, has_group=has_group)
+    tree.clear(dirs.run)
+    tree.make(dirs.run, account, programs, own=("ucarp", "vipd", "logd"))
+    tree.own_state(dirs.state, account)
+    tree.write(files_of(configuration, fit_host.privileges))
+
+
+def _lock(dirs: Dirs) -> tuple[int, int]:
+    collector = Collector()
+    collector.add((*dirs.problems(), *tree.path_problems(dirs.run)))
+    collector.raise_if_any()
+    taken_locks = []
+    for flag, root, lock in (
+        ("--run-dir", dirs.run.root, dirs.run.lock),
+        ("--state-dir", dirs.state.root, dirs.state.lock),
+    ):
+        locks.make_directory(root, where=flag, marker=lock.name)
+        taken_locks.append(locks.take(lock, where=flag))
+    return taken_locks[0], taken_locks[1]
+
+
+def _spec(dirs: Dirs, facts: HostFacts, configuration: Configuration, fit_host: Host) -> BundleSpec:
+    has_group = fit_host.group is not None
+    privileges = fit_host.privileges
+    return BundleSpec(
+        version=__version__,
+        node=facts.node,
+        hostname=facts.hostname,
+        user=privileges.account.name if privileges.is_root else "",
+        started_at=time.time(),
+        haproxy_version=str(fit_host.version),
+        haproxy_model=configuration.model.model,
+        processes=configuration.model.processes,
+        programs=program_names(configuration.model, has_group=has_group),
+        binds=configuration.binds,
+        group=fit_host.group,
+        config_dir=str(dirs.config.root),
+        state_dir=str(dirs.state.root),
+    )
+
+
+def supervisor_text(dirs: Dirs, configuration: Configuration, fit_host: Host) -> str:
+    """The text of supervisord.conf."""
+    scene = Scene(
+        run=dirs.run,
+        model=configuration.model,
+        privileges=fit_host.privileges,
+        binaries=fit_host.binaries,
+        directory=str(working_directory(dirs)),
+        has_group=fit_host.group is not None,
+        drain_s=fit_host.drain_s,
+        nginx_options=fit_host.nginx_options,
+    )
+    privileges = fit_host.privileges
+    owner = f"{os.geteuid()}:{privileges.account.gid}"
+    return supervisord_conf(supervised(scene), dirs.run, is_root=privileges.is_root, owner=owner)
+
+
+def _last_files(
+    dirs: Dirs,
+    configuration: Configuration,
+    fit_host: Host,
+    request: Request,
+    spec: BundleSpec,
+) -> Iterable[File]:
+    run, group = dirs.run, fit_host.group
+    text = supervisor_text(dirs, configuration, fit_host)
+    yield File(run.spec, spec.to_json().encode(), 0o644)
+    yield File(run.supervisord_conf, text.encode(), 0o600)
+    if group is not None and request.password is not None:
+        yield File(run.password, request.password.reveal() + b"\n", 0o600)
+        yield File(run.hook_python, f"{sys.executable}\n".encode(), 0o600)
+        yield File(run.ucarp_launch, launch_script(group, run, group.advskew).encode(), 0o600)

@@ -116,12 +116,12 @@ class Bundle:
         """Start it, by default with its output in ``out`` and ``err`` under the root."""
         with (self.root / "out").open("ab") as out, (self.root / "err").open("ab") as err:
             self.process = subprocess.Popen(
-                self._argv("run", *arguments),
+                self.run_argv(*arguments),
                 stdin=subprocess.DEVNULL,
                 stdout=out if stdout is None else stdout,
                 stderr=err if stderr is None else stderr,
                 start_new_session=True,
-                env=self._environ(),
+                env=self.whole_environ(),
             )
         return self.process
 
@@ -193,14 +193,18 @@ class Bundle:
         wait_until(is_new, within_s, f"{program} to be started again", seen=self._seen)
         return time.monotonic() - began
 
-    def get(self, port: int, path: str = "/", *, tls: bool = False, address: str = "127.0.0.1") -> str:
+    def get(
+        self, port: int, path: str = "/", *, tls: bool = False, address: str = "127.0.0.1"
+    ) -> str:
         """Head and body of an answer, as curl on the bundle's host gets it; empty: none."""
         scheme = "https" if tls else "http"
         argv = ["curl", "-sik", "--max-time", "2", f"{scheme}://{address}:{port}{path}"]
         whole = argv if self.host is None else self.host.argv(argv)
         return subprocess.run(whole, capture_output=True, text=True, timeout=10).stdout
 
-    def wait_answer(self, port: int, path: str = "/", *, tls: bool = False, within_s: float = 5.0) -> str:
+    def wait_answer(
+        self, port: int, path: str = "/", *, tls: bool = False, within_s: float = 5.0
+    ) -> str:
         """The first answer with status 200."""
 
         def answer() -> str:
@@ -217,7 +221,7 @@ class Bundle:
             capture_output=True,
             text=True,
             timeout=20,
-            env=self._environ(),
+            env=self.whole_environ(),
         )
 
     def stop(self, within_s: float = 10.0) -> tuple[int, float]:
@@ -256,7 +260,11 @@ class Bundle:
         argv = [*self.wrapper, *LBCTL, name, *self.directories, *arguments]
         return argv if self.host is None else self.host.argv(argv)
 
-    def _environ(self) -> dict[str, str]:
+    def run_argv(self, *arguments: str) -> list[str]:
+        return self._argv("run", *arguments)
+
+    def whole_environ(self) -> dict[str, str]:
+        """The machine's environment without what would configure lbctl, and the bundle's own."""
         kept = {
             name: value
             for name, value in os.environ.items()

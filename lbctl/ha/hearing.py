@@ -114,11 +114,14 @@ class Hearing:
         """Seconds since this node's last advertisement left; infinite: never."""
         return self._clock() - self.own_seen
 
-    def own_speech_s(self) -> float:
-        """For how long this node has been advertising without a pause; 0: it is not."""
+    def own_speech_s(self, since: float) -> float:
+        """
+        For how long this node has gone on advertising after *since* (monotonic seconds), up to its
+        last advertisement; 0: it does not, or has fallen silent.
+        """
         if self.own_age_s() > _SPEECH_GAP_S:
             return 0.0
-        return self._clock() - self._speaking_since
+        return max(0.0, self.own_seen - max(self._speaking_since, since))
 
     def reason(self, role: RoleName) -> str:
         """Why ucarp may have changed its mind, as far as can be heard."""

@@ -286,7 +286,7 @@ class Vipd:
 
     def successor(self, since: float) -> str | None:
         peer = self._p.hearing.peer
-        if peer is None or peer.seen <= since:
+        if peer is None or peer.is_leaving or peer.seen <= since:
             return None
         self._p.worth.yield_to(peer.advskew)
         return peer.source
@@ -355,8 +355,8 @@ class Vipd:
             os.kill(hook, 9)
             self._p.worth.own_fault(_HOOK_FAULT, "a hook of ucarp hangs", 13)
             self._p.speaker.end()
-        speaks = self._p.hearing.own_speech_s()
-        if self.is_master or speaks < HOOK_SILENT_S:
+        spoke_s = self._p.hearing.own_speech_s(since=self._p.keeper.role.at_ns / 1e9)
+        if self.is_master or spoke_s < HOOK_SILENT_S:
             return
         if self._p.worth.has_own(_HOOK_FAULT):
             self._take_over_alone()

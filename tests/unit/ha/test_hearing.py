@@ -82,14 +82,25 @@ def test_ones_own_advertisements_are_evidence_and_no_peer() -> None:
 
 def test_speech_is_counted_from_its_first_advertisement_without_a_pause() -> None:
     def scene(s: Stage) -> None:
-        assert s.hearing.own_speech_s() == 0.0
+        assert s.hearing.own_speech_s(since=0.0) == 0.0
         for _ in range(3):
             s.hears(GROUP.source)
             s.clock.tick(1.0)
 
-        assert s.hearing.own_speech_s() == 3.0
+        assert s.hearing.own_speech_s(since=0.0) == 2.0
         s.clock.tick(5.0)
-        assert s.hearing.own_speech_s() == 0.0
+        assert s.hearing.own_speech_s(since=0.0) == 0.0
+
+    play(scene)
+
+
+def test_speech_before_the_word_that_ended_it_does_not_count() -> None:
+    def scene(s: Stage) -> None:
+        for _ in range(3):
+            s.hears(GROUP.source)
+            s.clock.tick(1.0)
+
+        assert s.hearing.own_speech_s(since=s.clock.now - 1.0) == 0.0
 
     play(scene)
 

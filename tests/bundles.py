@@ -141,7 +141,8 @@ class Bundle:
             status = process.wait(within_s)
         except subprocess.TimeoutExpired:
             self.end()
-            raise AssertionError(f"not refused within {within_s} s: {self.text()}") from None
+            message = f"not refused within {within_s} s: {self.text()}"
+            raise AssertionError(message) from None
         took_s = time.monotonic() - began
         left = members_of(process.pid)
         self._end_session()
@@ -339,7 +340,8 @@ def free_ports(count: int) -> list[int]:
         for one in sockets:
             one.close()
         return list(range(base, base + count))
-    raise AssertionError("no free ports")
+    message = "no free ports"
+    raise AssertionError(message)
 
 
 @contextmanager

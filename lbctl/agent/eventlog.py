@@ -35,7 +35,7 @@ class Event:
         id: 1 and up; grows over restarts.
         at: wall clock, seconds; for display, it may jump.
         node: this node's identity.
-        kind: ``bundle``, ``program``, ``hang``, ``full``; from vipd ``role``, ``fault``, ``address`` ...
+        kind: ``bundle``, ``program``, ``hang``, ``full``; from vipd ``role``, ``fault`` ...
         text: a sentence.
         fields: the same for programs.
     """

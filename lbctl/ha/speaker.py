@@ -33,6 +33,7 @@ class Speaker:
         self._hooks = hooks
         self.advskew = group.advskew
         self.pid = 0
+        self.ended_on_purpose = False
 
     def speak_with(self, advskew: int) -> None:
         """The next ucarp speaks with this advskew."""
@@ -69,6 +70,7 @@ class Speaker:
 
     def end(self) -> None:
         """Kill it: it holds no state, and SIGTERM would wait for a hook."""
+        self.ended_on_purpose = True
         self._signal(signal.SIGKILL)
 
     def hanging_hook(self) -> int:

@@ -324,9 +324,10 @@ class Vipd:
             self._p.speaker.pid = event.pid or (await self._p.programs.states())[PROGRAM].pid
             self._begin_as_backup()
         elif event.state in (ProgramState.EXITED, ProgramState.BACKOFF, ProgramState.FATAL):
-            if self._p.speaker.pid and self._link_up and not self._moving.locked():
+            if self._p.speaker.pid and not self._p.speaker.ended_on_purpose:
                 self._p.journal.note("ucarp", "ucarp ended; supervisord starts it again")
             self._p.speaker.pid = 0
+            self._p.speaker.ended_on_purpose = False
 
     def _begin_as_backup(self) -> None:
         """The first ucarp listens as BACKUP, and with ``--neutral`` no hook says so."""

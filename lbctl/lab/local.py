@@ -32,7 +32,9 @@ class _UnixTransport(xmlrpc.client.Transport):
         self._timeout = timeout
 
     def make_connection(self, host: object) -> http.client.HTTPConnection:
-        return UnixConnection(self._path, self._timeout)
+        connection = UnixConnection(self._path, self._timeout)
+        self._connection = ("localhost", connection)  # the one that it closes at its end
+        return connection
 
 
 def get_json(path: Path, url: str, timeout: float = 2.0) -> Any:

@@ -141,7 +141,8 @@ def test_restarts_are_remembered_within_one_life_of_the_bundle(tmp_path: Path) -
 
 def test_the_stream_of_supervisord_ends_the_life(tmp_path: Path) -> None:
     async def none() -> AsyncIterator[ProgramEvent]:
-        for event in ():
+        nothing: tuple[ProgramEvent, ...] = ()
+        for event in nothing:
             yield event
 
     async def live() -> None:

@@ -83,8 +83,8 @@ def test_a_file_that_cannot_be_written_costs_the_record_only(tmp_path: Path) -> 
 
 
 def test_a_full_disk_costs_the_record_only(tmp_path: Path) -> None:
-    (tmp_path / "events.jsonl").symlink_to("/dev/full")
     log = _log(tmp_path)
+    (tmp_path / "events.jsonl").symlink_to("/dev/full")
 
     log.append("program", "one")
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from lbctl.agent.table import ProgramTable
 from lbctl.programs import Program, ProgramEvent, ProgramState
 from tests.fakes.clock import FakeClock
@@ -17,7 +19,7 @@ def _table(**restarts: int) -> tuple[ProgramTable, FakeClock]:
 def _texts(table: ProgramTable, *states: ProgramState, pid: int = 17) -> list[str]:
     """What is told while nginx goes through *states*."""
     notes = []
-    for was, state in zip(states, states[1:], strict=False):
+    for was, state in pairwise(states):
         told_pid = pid if state in (RUNNING, EXITED, STOPPED) else 0
         notes.append(table.apply(ProgramEvent("nginx", "nginx", state, was, told_pid)))
     return [note.text for note in notes if note is not None]

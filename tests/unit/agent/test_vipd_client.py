@@ -86,11 +86,11 @@ def test_a_watcher_learns_of_the_end_of_vipd(tmp_path: Path) -> None:
     async def use(vipd: FakeVipd, client: VipdClient) -> list[str]:
         vipd.tell(1, "role", "INIT -> BACKUP")
         seen = []
-        with pytest.raises(VipdError, match="watch"):
-            async with aclosing(client.watch()) as events:
-                async for event in events:
-                    seen.append(event["text"])
-                    await vipd.__aexit__()
+        async with aclosing(client.watch()) as events:
+            seen.append((await anext(events))["text"])
+            await vipd.__aexit__()
+            with pytest.raises(VipdError, match="watch"):
+                await anext(events)
         return seen
 
     assert _with_vipd(tmp_path / "s", use) == ["INIT -> BACKUP"]

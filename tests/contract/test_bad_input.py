@@ -1,0 +1,469 @@
+"""
+Every start that cannot go well is refused: the right exit code, a message that names what is wrong
+and the way out, and nothing half-started. What needs a network of its own is in tests/system.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lbctl.errors import EXIT_CONFIG, EXIT_USAGE, EXIT_VALIDATION
+from lbctl.haproxy.cpus import usable_cpus
+from lbctl.lab.wait import wait_until
+from lbctl.layout import SOCKET_PATH_MAX_BYTES
+from tests.bundles import Bundle, Refusal, free_ports, open_directory
+
+pytestmark = pytest.mark.contract
+
+#: setpriv as root: the words that make the rest another user's, capabilities gone.
+NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--bounding-set=-all")
+WITHOUT_OVERRIDE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+
+GOOD_CFG = """\
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 5s
+    timeout server 5s
+frontend web
+    bind 127.0.0.1:{port}
+    http-request return status 200 content-type text/plain string good
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A bundle on high ports of loopback that would start as it is."""
+
+    bundle: Bundle
+    http: int
+    stats: int
+    other: int
+
+    @property
+    def settings(self) -> dict[str, object]:
+        return {
+            "http": {"bind": f"127.0.0.1:{self.http}"},
+            "haproxy": {"processes": 1, "stats": {"port_base": self.stats}},
+        }
+
+    @property
+    def good_cfg(self) -> str:
+        return GOOD_CFG.format(port=self.http)
+
+    def refused(self, status: int, *words: str, arguments: tuple[str, ...] = ()) -> Refusal:
+        refusal = self.bundle.refusal(*arguments)
+
+        assert refusal.status == status, refusal.said
+        assert refusal.said.startswith("lbctl: error: ") or "\nlbctl: error: " in refusal.said
+        assert "Traceback" not in refusal.said
+        assert refusal.printed == ""
+        refusal.names(*words)
+        return refusal
+
+
+@pytest.fixture(name="site")
+def _site() -> Iterator[Site]:
+    with open_directory() as root:
+        bundle = Bundle(root)
+        http, stats, _, other = free_ports(4)
+        site = Site(bundle, http, stats, other)
+        bundle.configure(site.settings)
+        try:
+            yield site
+        finally:
+            bundle.end()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(["10.0.1.201"], ["needs a password", "LBCTL_PASSWORD_FILE"], id="no-password"),
+        pytest.param(["10.0.1.300", "secret"], ["'10.0.1.300' is not an IP address"], id="no-ip"),
+        pytest.param(["eth0", "secret"], ["'eth0'", "DEV=eth0"], id="interface-as-vip"),
+        pytest.param(["10.0.1.201/24", "secret"], ["10.0.1.201", "prefix"], id="prefix"),
+        pytest.param(["fd00:1::c9", "secret"], ["fd00:1::c9", "IPv4 address first"], id="ipv6"),
+        pytest.param(["127.0.0.1", "secret"], ["127.0.0.1", "loopback"], id="loopback"),
+        pytest.param(["10.0.1.201", ""], ["password is empty", "19"], id="empty-password"),
+        pytest.param(["10.0.1.201", "x" * 20], ["20 bytes", "at most 19"], id="long-password"),
+        pytest.param(["10.0.1.201", "é" * 10], ["20 bytes", "at most 19"], id="long-in-bytes"),
+        pytest.param(["10.0.1.201", "secret", "wlan0"], ["DEV=wlan0"], id="interface-as-ip"),
+        pytest.param(["10.0.1.201", "10.0.1.202"], ["password belongs"], id="ip-as-password"),
+    ],
+)
+def test_bad_argument_is_a_usage_error(site: Site, arguments: list[str], words: list[str]) -> None:
+    refusal = site.refused(EXIT_USAGE, *words, arguments=tuple(arguments))
+
+    assert "secret" not in refusal.said
+    assert "x" * 20 not in refusal.said
+
+
+def test_every_bad_argument_is_reported_at_once(site: Site) -> None:
+    arguments = ("10.0.1.300", "x" * 20, "10.0.1.400")
+    site.refused(EXIT_USAGE, "'10.0.1.300'", "20 bytes", "'10.0.1.400'", arguments=arguments)
+
+
+@pytest.mark.parametrize("kind", ["missing", "directory", "empty", "too long", "unreadable"])
+def test_bad_password_file_is_named(site: Site, kind: str) -> None:
+    path = site.bundle.root / "password"
+    words = {
+        "missing": "No such file",
+        "directory": "Is a directory",
+        "empty": "is empty",
+        "too long": "20 bytes",
+        "unreadable": "Permission denied",
+    }
+    match kind:
+        case "directory":
+            path.mkdir()
+        case "empty":
+            path.write_text("\n")
+        case "too long":
+            path.write_text("x" * 20 + "\n")
+        case "unreadable":
+            path.write_text("secret\n")
+            path.chmod(0)
+            os.chown(path, 65534, 65534)
+            site.bundle.wrapper = WITHOUT_OVERRIDE
+        case _:
+            pass
+    site.bundle.environ["LBCTL_PASSWORD_FILE"] = str(path)
+
+    site.refused(EXIT_CONFIG, str(path), words[kind], arguments=("10.0.1.201",))
+
+
+def test_password_argument_beside_a_password_file_is_a_usage_error(site: Site) -> None:
+    path = site.bundle.root / "password"
+    path.write_text("secret\n")
+    site.bundle.environ["LBCTL_PASSWORD_FILE"] = str(path)
+
+    refusal = site.refused(
+        EXIT_USAGE, "LBCTL_PASSWORD_FILE is set", "not both", arguments=("10.0.1.201", "hunter2")
+    )
+
+    assert "hunter2" not in refusal.said
+
+
+def test_settings_report_every_problem_with_its_line(site: Site) -> None:
+    site.bundle.configure(
+        "ha:\n"
+        "  advskew: low\n"  # 2
+        "  vhidd: 7\n"  # 3
+        "haproxy:\n"
+        "  processes: 0\n"  # 5
+        "colour: red\n"  # 6
+    )
+
+    refusal = site.refused(EXIT_CONFIG, "4 problems", "advskew", "vhidd", "processes", "colour")
+    refusal.names("lb.yaml:2", "lb.yaml:3", "lb.yaml:5", "lb.yaml:6", "did you mean")
+
+
+def test_settings_that_are_no_yaml_are_named_by_line(site: Site) -> None:
+    site.bundle.configure("ha:\n  advskew: [1\n")
+
+    site.refused(EXIT_CONFIG, "lb.yaml:")
+
+
+def test_unknown_variable_is_refused(site: Site) -> None:
+    site.bundle.environ["LBCTL_HA_ADVSKEV"] = "3"
+
+    site.refused(EXIT_CONFIG, "LBCTL_HA_ADVSKEV", "LBCTL_HA_ADVSKEW")
+
+
+def test_stats_for_everybody_need_a_password(site: Site) -> None:
+    site.bundle.configure("haproxy:\n  stats:\n    bind: 0.0.0.0\n")
+
+    site.refused(EXIT_CONFIG, "lb.yaml:3", "password_file")
+
+
+def test_missing_stats_password_file_is_named(site: Site) -> None:
+    site.bundle.configure({"haproxy": {"stats": {"password_file": "/nowhere/password"}}})
+
+    site.refused(EXIT_VALIDATION, "/nowhere/password", "No such file")
+
+
+def test_malformed_haproxy_cfg_is_named_by_line(site: Site) -> None:
+    site.bundle.configure(haproxy_cfg=site.good_cfg + "    nonsense here\n    more of it\n")
+
+    refusal = site.refused(EXIT_VALIDATION, "nonsense")
+    refusal.names(f"{site.bundle.config.haproxy_cfg}:9", f"{site.bundle.config.haproxy_cfg}:10")
+
+
+def test_malformed_template_is_named_by_line(site: Site) -> None:
+    template = site.bundle.config.haproxy_template
+    template.write_text("global\n    maxconn {{ settings.haproxy.maxcon }}\n")
+
+    site.refused(EXIT_VALIDATION, "haproxy.cfg.j2:2", "maxcon")
+
+
+def test_haproxy_cfg_beside_a_template_is_refused(site: Site) -> None:
+    site.bundle.configure(haproxy_cfg=site.good_cfg)
+    site.bundle.config.haproxy_template.write_text(site.good_cfg)
+
+    site.refused(EXIT_VALIDATION, "haproxy.cfg", "haproxy.cfg.j2", "remove one")
+
+
+def test_directory_in_place_of_haproxy_cfg_is_named(site: Site) -> None:
+    site.bundle.config.haproxy_cfg.mkdir()
+
+    site.refused(EXIT_VALIDATION, str(site.bundle.config.haproxy_cfg), "directory")
+
+
+def test_haproxy_cfg_that_root_may_not_read_is_named(site: Site) -> None:
+    site.bundle.configure(haproxy_cfg=site.good_cfg)
+    site.bundle.config.haproxy_cfg.chmod(0)
+    os.chown(site.bundle.config.haproxy_cfg, 65534, 65534)
+    site.bundle.wrapper = WITHOUT_OVERRIDE
+
+    site.refused(EXIT_VALIDATION, str(site.bundle.config.haproxy_cfg), "Permission denied")
+
+
+def test_haproxy_cfg_that_the_user_may_not_read_is_named(site: Site) -> None:
+    site.bundle.configure(haproxy_cfg=site.good_cfg)
+    site.bundle.config.haproxy_cfg.chmod(0o600)
+    _run_as_nobody(site.bundle)
+
+    site.refused(EXIT_VALIDATION, str(site.bundle.config.haproxy_cfg), "Permission denied")
+
+
+def test_config_dir_that_the_user_may_not_enter_is_named(site: Site) -> None:
+    site.bundle.configure(haproxy_cfg=site.good_cfg)
+    site.bundle.config.root.chmod(0o700)
+    _run_as_nobody(site.bundle)
+
+    refusal = site.bundle.refusal()
+
+    assert refusal.status in (EXIT_CONFIG, EXIT_VALIDATION)
+    assert "Traceback" not in refusal.said
+    refusal.names(str(site.bundle.config.root), "Permission denied")
+
+
+def test_file_of_haproxy_cfg_that_its_user_may_not_read_is_named(site: Site) -> None:
+    page = site.bundle.config.root / "503.http"
+    page.write_text("HTTP/1.0 503 Sorry\r\n\r\n")
+    page.chmod(0o600)
+    site.bundle.configure(haproxy_cfg=site.good_cfg + "    errorfile 503 503.http\n")
+
+    site.refused(EXIT_VALIDATION, f"{site.bundle.config.haproxy_cfg}:9", "503.http")
+
+
+def test_haproxy_cfg_of_root_alone_serves(site: Site) -> None:
+    site.bundle.configure(haproxy_cfg=site.good_cfg)
+    site.bundle.config.haproxy_cfg.chmod(0o600)
+
+    _serves(site, "good")
+
+
+def test_broken_nginx_d_is_named_by_line(site: Site) -> None:
+    site.bundle.config.nginx_d.mkdir()
+    broken = site.bundle.config.nginx_d / "site.conf"
+    broken.write_text("server {\n    listen 127.0.0.1:1;\n    rooot /;\n}\n")
+
+    site.refused(EXIT_VALIDATION, f"{broken}:3", "rooot")
+
+
+@pytest.mark.parametrize("program", ["haproxy", "nginx", "setpriv"])
+def test_program_that_is_not_installed_is_named_with_its_package(site: Site, program: str) -> None:
+    packages = {"haproxy": "haproxy", "nginx": "nginx", "setpriv": "util-linux"}
+    site.bundle.wrapper = hidden(site.bundle.root, program)
+
+    site.refused(EXIT_VALIDATION, f"{program} is not installed", f"package {packages[program]}")
+
+
+def test_every_missing_program_is_reported_at_once(site: Site) -> None:
+    site.bundle.wrapper = hidden(site.bundle.root, "haproxy", "nginx")
+
+    site.refused(EXIT_VALIDATION, "package haproxy", "package nginx")
+
+
+@pytest.mark.parametrize("wanted", ["http", "stats", "nginx"])
+def test_port_of_another_program_is_named_with_its_pid(site: Site, wanted: str) -> None:
+    port = {"http": site.http, "stats": site.stats, "nginx": site.other}[wanted]
+    _nginx_on(site, site.other)
+    serve = f"import socket, time; s = socket.create_server(('', {port})); time.sleep(60)"
+    with _running([sys.executable, "-c", serve], port) as pid:
+        site.refused(EXIT_VALIDATION, f":{port}", "python", f"pid {pid}")
+
+
+@pytest.mark.parametrize("wanted", ["http", "stats"])
+def test_port_of_another_haproxy_is_named_with_its_pid(site: Site, wanted: str) -> None:
+    port = {"http": site.http, "stats": site.stats}[wanted]
+    cfg = site.bundle.root / "other.cfg"
+    cfg.write_text(GOOD_CFG.format(port=port))
+    with _running(["haproxy", "-db", "-f", str(cfg)], port) as pid:
+        site.refused(EXIT_VALIDATION, f":{port}", "haproxy", f"pid {pid}")
+
+
+def test_port_that_haproxy_and_nginx_both_want_is_refused(site: Site) -> None:
+    _nginx_on(site, site.http)
+
+    site.refused(EXIT_VALIDATION, f":{site.http}", "HAProxy", "nginx")
+
+
+def test_second_start_on_the_same_directories_is_refused_and_disturbs_nothing(site: Site) -> None:
+    bundle = site.bundle
+    process = bundle.start()
+    bundle.wait_up()
+    second = Bundle(bundle.root)
+    before = bundle.programs()
+    refused = subprocess.run(
+        second.run_argv(), capture_output=True, text=True, timeout=8, env=second.whole_environ()
+    )
+
+    assert refused.returncode == EXIT_VALIDATION
+    assert f"pid {process.pid}" in refused.stderr
+    assert str(bundle.run.root) in refused.stderr
+    assert bundle.programs() == before
+    bundle.wait_answer(site.http)
+
+
+@pytest.mark.parametrize("flag", ["run", "state"])
+def test_directory_of_another_bundle_is_refused(site: Site, flag: str) -> None:
+    bundle = site.bundle
+    process = bundle.start()
+    bundle.wait_up()
+    with open_directory() as root:
+        second = Bundle(root)
+        setattr(second, flag, getattr(bundle, flag))
+        refused = subprocess.run(
+            second.run_argv(), capture_output=True, text=True, timeout=8, env=second.whole_environ()
+        )
+
+    assert refused.returncode == EXIT_VALIDATION
+    assert f"pid {process.pid}" in refused.stderr
+    assert str(getattr(bundle, flag).root) in refused.stderr
+    bundle.wait_answer(site.http)
+
+
+@pytest.mark.parametrize("flag", ["run", "state"])
+def test_file_in_place_of_a_directory_is_named(site: Site, flag: str) -> None:
+    root = getattr(site.bundle, flag).root
+    root.rmdir()
+    root.write_text("")
+
+    site.refused(EXIT_VALIDATION, f"--{flag}-dir", str(root))
+
+
+@pytest.mark.parametrize("flag", ["run", "state"])
+def test_read_only_directory_is_named(site: Site, flag: str) -> None:
+    root = str(getattr(site.bundle, flag).root)
+    script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+    site.bundle.wrapper = ("unshare", "-m", "sh", "-c", script, root)
+
+    site.refused(EXIT_VALIDATION, f"--{flag}-dir", root, "Read-only file system")
+
+
+@pytest.mark.parametrize("flag", ["run", "state"])
+def test_directory_of_somebody_else_is_refused_untouched(site: Site, flag: str) -> None:
+    root = getattr(site.bundle, flag).root
+    (root / "passwd").write_text("precious")
+
+    site.refused(EXIT_VALIDATION, f"--{flag}-dir", str(root), "passwd")
+    assert [path.name for path in root.iterdir()] == ["passwd"]
+    assert (root / "passwd").read_text() == "precious"
+
+
+def test_run_dir_whose_sockets_would_be_too_long_is_refused(site: Site) -> None:
+    bundle = site.bundle
+    bundle.run = type(bundle.run)(bundle.root / ("r" * SOCKET_PATH_MAX_BYTES))
+
+    site.refused(EXIT_VALIDATION, "--run-dir", "too long", str(SOCKET_PATH_MAX_BYTES))
+    assert not bundle.run.root.exists()
+
+
+def test_more_processes_than_cpus_is_a_warning_and_runs(site: Site) -> None:
+    count = usable_cpus().count + 1
+    stats = free_ports(count)[0]
+    site.bundle.configure(
+        {
+            "http": {"bind": f"127.0.0.1:{site.http}"},
+            "haproxy": {"processes": count, "stats": {"port_base": stats}},
+        }
+    )
+    site.bundle.start()
+    site.bundle.wait_up()
+
+    assert f"warning: haproxy.processes = {count}" in site.bundle.text()
+    for number in range(count):
+        site.bundle.wait_answer(stats + number)
+
+
+def test_correct_start_works_after_each_refused_one(site: Site) -> None:
+    nginx_d = site.bundle.config.nginx_d
+    nginx_d.mkdir()
+
+    def break_nginx() -> None:
+        (nginx_d / "site.conf").write_text("broken\n")
+
+    breaks: list[tuple[Callable[[], object], int]] = [
+        (lambda: site.bundle.configure("haproxy: {processes: 0}\n"), EXIT_CONFIG),
+        (lambda: site.bundle.configure(haproxy_cfg="nonsense\n"), EXIT_VALIDATION),
+        (break_nginx, EXIT_VALIDATION),
+    ]
+    for break_it, status in breaks:
+        break_it()
+        assert site.bundle.refusal().status == status
+        site.bundle.configure(site.settings, haproxy_cfg=site.good_cfg)
+        (nginx_d / "site.conf").unlink(missing_ok=True)
+        _serves(site, "good")
+
+
+def hidden(root: Path, *programs: str) -> tuple[str, ...]:
+    """A wrapper in whose mounts these programs are not: lbctl looks beyond PATH."""
+    empty = root / "not-installed"
+    empty.write_text("")
+    found = [path for name in programs if (path := shutil.which(name))]
+    assert len(found) == len(programs)
+    hide = " && ".join(f"mount --bind {empty} {os.path.realpath(path)}" for path in found)
+    return ("unshare", "-m", "sh", "-c", f'{hide} && exec "$@"', "sh")
+
+
+def _run_as_nobody(bundle: Bundle) -> None:
+    for root in (bundle.run.root, bundle.state.root):
+        shutil.chown(root, "nobody", "nogroup")
+    bundle.wrapper = NOBODY
+
+
+def _serves(site: Site, words: str) -> None:
+    site.bundle.start()
+    site.bundle.wait_up()
+    assert words in site.bundle.wait_answer(site.http)
+    status, _ = site.bundle.stop()
+    assert status == 0
+
+
+def _nginx_on(site: Site, port: int) -> None:
+    site.bundle.config.nginx_d.mkdir(exist_ok=True)
+    text = f"server {{\n    listen 127.0.0.1:{port};\n}}\n"
+    (site.bundle.config.nginx_d / "site.conf").write_text(text)
+
+
+@contextmanager
+def _running(argv: list[str], port: int) -> Iterator[int]:
+    """A program that listens on a port; its pid."""
+    program = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: _accepts(port), 5, f"{argv[0]} on {port}")
+        yield program.pid
+    finally:
+        program.send_signal(signal.SIGKILL)
+        program.wait(5)
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 0.5).close()
+    except OSError:
+        return False
+    return True

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lbctl.errors import LbctlError
+from lbctl.errors import UnreachableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +139,10 @@ def read_spec(path: Path) -> BundleSpec:
     The spec of the bundle whose run dir holds *path*.
 
     Raises:
-        LbctlError: it cannot be read; the message says what that means.
+        UnreachableError: it cannot be read; the message says what that means.
     """
     try:
         return BundleSpec.from_json(path.read_text())
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"{path}: {error}: no bundle was started on this run dir, or by another version"
-        raise LbctlError(message) from error
+        raise UnreachableError(message) from error

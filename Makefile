@@ -1,5 +1,6 @@
 # lbctl: `make demo` shows it, `make test` proves it. Both set up what they need.
 
+.NOTPARALLEL:
 .PHONY: help setup setup-test demo test lint type unit contract system bench wheel clean
 PYTEST = .venv/bin/pytest $(ARGS)
 
@@ -18,15 +19,15 @@ setup-test:
 demo: setup
 	@.venv/bin/lbctl demo $(ARGS)
 
-test: setup-test lint type
+test: lint type
 	.venv/bin/pytest --no-skips
 
-lint:
+lint: setup-test
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/lint-imports
 
-type:
+type: setup-test
 	.venv/bin/mypy
 
 unit contract system: setup-test
@@ -34,6 +35,8 @@ unit contract system: setup-test
 
 bench: setup-test
 	bench/processes
+	bench/hook
+	bench/footprint
 
 wheel: setup
 	.venv/bin/pip wheel -q --no-deps -w dist .

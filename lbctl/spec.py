@@ -120,18 +120,19 @@ class BundleSpec:
         Raises:
             ValueError, KeyError, TypeError: another version wrote it, or nobody did.
         """
-        raw: dict[str, Any] = json.loads(text)
+        raw = _with_tuples(json.loads(text))
         group = raw.pop("group")
-        processes = raw.pop("processes")
-        lists = {key: tuple(raw.pop(key)) for key in ("programs", "binds")}
+        processes = tuple(HaproxyProcess(**process) for process in raw.pop("processes"))
         return cls(
             **raw,
-            **lists,
-            processes=tuple(HaproxyProcess(**process) for process in processes),
-            group=None
-            if group is None
-            else GroupSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in group.items()}),
+            processes=processes,
+            group=None if group is None else GroupSpec(**_with_tuples(group)),
         )
+
+
+def _with_tuples(raw: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows lists alone; the records are frozen all the way down."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
 
 
 def read_spec(path: Path) -> BundleSpec:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -181,6 +182,10 @@ class Bundle:
     def pid_of(self, program: str) -> int:
         return self.programs()[program][1]
 
+    def role(self) -> str:
+        """INIT, BACKUP or MASTER, as vipd says; LabError: it does not answer."""
+        return str(local.ask_line(self.run.vipd_socket, {"op": "status"})["status"]["role"])
+
     def kill_and_wait_restart(self, program: str, within_s: float) -> float:
         """Kill a program; seconds until supervisord runs another process in its place."""
         began = time.monotonic()
@@ -342,6 +347,16 @@ def free_ports(count: int) -> list[int]:
         return list(range(base, base + count))
     message = "no free ports"
     raise AssertionError(message)
+
+
+def hidden(root: Path, *programs: str) -> tuple[str, ...]:
+    """A wrapper in whose mounts these programs are not: lbctl looks beyond PATH."""
+    empty = root / "not-installed"
+    empty.write_text("")
+    found = [path for name in programs if (path := shutil.which(name))]
+    assert len(found) == len(programs)
+    hide = " && ".join(f"mount --bind {empty} {os.path.realpath(path)}" for path in found)
+    return ("unshare", "-m", "sh", "-c", f'{hide} && exec "$@"', "sh")
 
 
 @contextmanager

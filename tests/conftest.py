@@ -22,10 +22,25 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if report.skipped and not hasattr(report, "wasxfail") and item.config.getoption("--no-skips"):
-        report.outcome = "failed"
-        report.longrepr = f"{item.nodeid} was skipped, and --no-skips forbids that"
+    if not hasattr(report, "wasxfail"):
+        _forbid_skip(report, item.config)
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Whole modules can be skipped too."""
+    report = yield
+    _forbid_skip(report, collector.config)
+    return report
+
+
+def _forbid_skip(report: pytest.TestReport | pytest.CollectReport, config: pytest.Config) -> None:
+    if report.skipped and config.getoption("--no-skips"):
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid} was skipped, and --no-skips forbids that"
 
 
 def _namespaces() -> set[str]:

@@ -29,8 +29,7 @@ def kill_kin(cfg: str, master: int) -> tuple[int, ...]:
         The pids found, sorted. Those of another user are left alone.
     """
     pids = {pid for pid in _pids() if _runs_with(pid, cfg)}
-    if master:
-        pids.add(master)
+    if master in pids:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(master, signal.SIGKILL)
     for pid in pids:

@@ -31,8 +31,14 @@ IDLE_CPU_S_PER_S = 0.004
 @pytest.fixture
 def bundle(tmp_path: Path) -> Iterator[SmallBundle]:
     with small_bundle(tmp_path) as running:
-        _wait_until_judged(running)
         yield running
+
+
+@pytest.fixture
+def judged(bundle: SmallBundle) -> SmallBundle:
+    """The same, its programs old enough to be judged."""
+    _wait_until_judged(bundle)
+    return bundle
 
 
 def _wait_until_judged(bundle: SmallBundle) -> None:
@@ -41,6 +47,14 @@ def _wait_until_judged(bundle: SmallBundle) -> None:
         lambda: all(p["uptime_s"] > 2.1 for p in bundle.status()["programs"]),
         within_s=10,
         what="all programs run for two seconds",
+    )
+
+
+def _wait_until_running(bundle: SmallBundle, *programs: str) -> None:
+    wait_until(
+        lambda: all(bundle.program(name)["state"] == "RUNNING" for name in programs),
+        within_s=5,
+        what=f"{programs} are RUNNING",
     )
 
 
@@ -53,44 +67,45 @@ def _recovered(bundle: SmallBundle, program: str, pid: int) -> float:
     return wait_until(claim, within_s=8, what=f"{program} serves again")
 
 
-def test_a_stopped_worker_is_killed_and_clients_recover(bundle: SmallBundle) -> None:
-    master, worker = bundle.workers(2)
+def test_a_stopped_worker_is_killed_and_clients_recover(judged: SmallBundle) -> None:
+    master, worker = judged.workers(2)
 
     os.kill(worker, signal.SIGSTOP)
 
-    assert _recovered(bundle, "haproxy-02", master) < RECOVERY_S
+    assert _recovered(judged, "haproxy-02", master) < RECOVERY_S
     assert not _lives(worker)
-    port = bundle.spec.processes[1].stats_port
+    port = judged.spec.processes[1].stats_port
     wanted = rf"haproxy-02 did not answer on 127\.0\.0\.1:{port} for 2 s: killed \(pids [\d, ]+\)"
-    told = bundle.texts("hang")
+    told = judged.texts("hang")
     assert len(told) == 1
     assert re.match(wanted, told[0]), told[0]
     assert str(worker) in told[0]
-    assert bundle.program("haproxy-01")["restarts"] == 0
-    wait_until(lambda: bundle.program("haproxy-02")["restarts"] == 1, within_s=2, what="counted")
+    assert judged.program("haproxy-01")["restarts"] == 0
+    wait_until(lambda: judged.program("haproxy-02")["restarts"] == 1, within_s=2, what="counted")
 
 
-def test_a_stopped_worker_of_a_killed_master_does_not_swallow_clients(bundle: SmallBundle) -> None:
-    master, worker = bundle.workers(1)
+def test_a_stopped_worker_of_a_killed_master_does_not_swallow_clients(judged: SmallBundle) -> None:
+    master, worker = judged.workers(1)
 
     os.kill(worker, signal.SIGSTOP)
     os.kill(master, signal.SIGKILL)
 
-    assert _recovered(bundle, "haproxy-01", master) < RECOVERY_S
+    assert _recovered(judged, "haproxy-01", master) < RECOVERY_S
     wait_until(lambda: not _lives(worker), within_s=2, what="the stray ended")
 
 
-def test_a_stopped_master_and_worker_are_both_killed(bundle: SmallBundle) -> None:
-    master, worker = bundle.workers(1)
+def test_a_stopped_master_and_worker_are_both_killed(judged: SmallBundle) -> None:
+    master, worker = judged.workers(1)
 
     for pid in (master, worker):
         os.kill(pid, signal.SIGSTOP)
 
-    assert _recovered(bundle, "haproxy-01", master) < RECOVERY_S
+    assert _recovered(judged, "haproxy-01", master) < RECOVERY_S
 
 
 def test_a_reload_is_not_taken_for_a_stray(bundle: SmallBundle) -> None:
     """An old worker that still serves a client descends from the master, and is left alone."""
+    _wait_until_running(bundle, "haproxy-01", "haproxy-02")
     _, worker = bundle.workers(1)
     with socket.create_connection(("127.0.0.1", bundle.spec.processes[0].stats_port)) as client:
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -126,17 +141,17 @@ def test_a_process_at_its_maxconn_is_left_alone(tmp_path: Path) -> None:
         wait_until(lambda: not bundle.status()["warnings"], within_s=3, what="answers again")
 
 
-def test_a_stopped_vipd_is_killed_through_supervisord(bundle: SmallBundle) -> None:
-    pid = bundle.program("vipd")["pid"]
+def test_a_stopped_vipd_is_killed_through_supervisord(judged: SmallBundle) -> None:
+    pid = judged.program("vipd")["pid"]
 
     os.kill(pid, signal.SIGSTOP)
 
     wait_until(
-        lambda: (bundle.status()["ha"] or {}).get("pid") not in (None, pid),
+        lambda: (judged.status()["ha"] or {}).get("pid") not in (None, pid),
         within_s=RECOVERY_S,
         what="another vipd answers",
     )
-    assert "did not answer for 2 s: killed" in bundle.texts("hang")[0]
+    assert "did not answer for 2 s: killed" in judged.texts("hang")[0]
 
 
 def test_a_status_does_not_wait_for_vipd(bundle: SmallBundle) -> None:
@@ -151,6 +166,7 @@ def test_a_status_does_not_wait_for_vipd(bundle: SmallBundle) -> None:
 
 
 def test_a_killed_program_is_counted_and_told_once(bundle: SmallBundle) -> None:
+    _wait_until_running(bundle, "vipd")
     pid = bundle.program("vipd")["pid"]
 
     os.kill(pid, signal.SIGKILL)
@@ -190,6 +206,7 @@ def test_a_program_that_was_given_up_is_revived(tmp_path: Path) -> None:
 
 def test_the_agent_itself_may_be_killed(bundle: SmallBundle) -> None:
     """Events keep their ids, restarts their count, and nothing is told twice."""
+    _wait_until_running(bundle, "vipd")
     os.kill(bundle.program("vipd")["pid"], signal.SIGKILL)
     wait_until(lambda: bundle.program("vipd")["restarts"] == 1, within_s=3, what="counted")
     wait_until(lambda: len(bundle.texts("program")) == 2, within_s=4, what="runs again")

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -22,7 +21,7 @@ from lbctl.errors import EXIT_CONFIG, EXIT_USAGE, EXIT_VALIDATION
 from lbctl.haproxy.cpus import usable_cpus
 from lbctl.lab.wait import wait_until
 from lbctl.layout import SOCKET_PATH_MAX_BYTES
-from tests.bundles import Bundle, Refusal, free_ports, open_directory
+from tests.bundles import Bundle, Refusal, free_ports, hidden, open_directory
 
 pytestmark = pytest.mark.contract
 
@@ -412,16 +411,6 @@ def test_correct_start_works_after_each_refused_one(site: Site) -> None:
         site.bundle.configure(site.settings, haproxy_cfg=site.good_cfg)
         (nginx_d / "site.conf").unlink(missing_ok=True)
         _serves(site, "good")
-
-
-def hidden(root: Path, *programs: str) -> tuple[str, ...]:
-    """A wrapper in whose mounts these programs are not: lbctl looks beyond PATH."""
-    empty = root / "not-installed"
-    empty.write_text("")
-    found = [path for name in programs if (path := shutil.which(name))]
-    assert len(found) == len(programs)
-    hide = " && ".join(f"mount --bind {empty} {os.path.realpath(path)}" for path in found)
-    return ("unshare", "-m", "sh", "-c", f'{hide} && exec "$@"', "sh")
 
 
 def _run_as_nobody(bundle: Bundle) -> None:

@@ -1,0 +1,69 @@
+"""A started pair between two tests: both nodes well; figures told; commands and exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lbctl.lab.bundle import Node
+from lbctl.lab.pair import Pair
+from lbctl.lab.probe import Probe
+from lbctl.lab.wait import wait_until
+
+#: advbase 1 s, dead ratio 3: what the ucarp engine waits for a master that says nothing.
+DEAD_TIME_S = 3.0
+#: Nobody is without an answer for longer while a healthy node is up.
+OUTAGE_MS = (DEAD_TIME_S + 1.0) * 1000
+#: Two nodes that do not know of each other are both MASTER for no longer.
+TWO_MASTERS_S = 2.2
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Both nodes well, a client of the VIP, and a way to tell a figure."""
+
+    pair: Pair
+    master: Node
+    backup: Node
+    probe: Probe
+    tell: Tell
+
+
+def lbctl(node: Node, *argv: str) -> subprocess.CompletedProcess[str]:
+    """An lbctl command on *node*'s directories, whatever its exit code."""
+    name, *rest = argv
+    return node.host.run([*node.lbctl, name, *node.directories, *rest], check=False, timeout=20)
+
+
+def faults(node: Node) -> list[str]:
+    return list(node.status()["ha"]["faults"])
+
+
+def wait_well(pair: Pair, within_s: float = 20.0) -> tuple[Node, Node]:
+    """Wait for one MASTER, one BACKUP, no faults, every program running; (master, backup)."""
+
+    def well() -> bool:
+        return all(
+            state == "RUNNING" for node in pair.nodes for state, _ in node.programs().values()
+        ) and not any(faults(node) for node in pair.nodes)
+
+    def seen() -> str:
+        return "; ".join(f"{n.name}: {n.programs()} {faults(n)}" for n in pair.nodes)
+
+    wait_until(well, within_s, "both nodes well", seen=seen)
+    return pair.wait_settled(within_s)
+
+
+def double_s(doubled: tuple[int, int] | None) -> float:
+    """Seconds for which two machines answered."""
+    return 0.0 if doubled is None else (doubled[1] - doubled[0]) / 1e9
+
+
+def write_out(text: str) -> None:
+    """A figure for whoever reads the log of CI."""
+    sys.stdout.write(f"\n  {text}")
+    sys.stdout.flush()

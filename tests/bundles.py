@@ -214,7 +214,7 @@ class Bundle:
         """The first answer with status 200."""
 
         def answer() -> str:
-            said = self.get(port, path, tls=tls)
+            said = self.get(port, path, tls=tls, address=address)
             return said if " 200" in said.partition("\n")[0] else ""
 
         return wait_until(answer, within_s, f"an answer from port {port}", seen=self._seen)

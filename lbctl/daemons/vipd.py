@@ -54,6 +54,7 @@ def main() -> int:
 
 
 async def _live(spec: BundleSpec, group: GroupSpec, run: RunDir) -> None:
+    index = await _index_of(group.interface)
     programs = SupervisorClient(run.supervisor_socket)
     journal = Journal()
     sender = Sender(group.interface)
@@ -87,7 +88,7 @@ async def _live(spec: BundleSpec, group: GroupSpec, run: RunDir) -> None:
     )
     server = await door.open(mode=0o660, gid=run.api.stat().st_gid)
     _hear(group, hearing, vipd)
-    _watch(group, vipd)
+    _watch(group, vipd, index)
     await _until_told_to_stop(vipd)
     server.close()
 
@@ -120,13 +121,24 @@ def _hear(group: GroupSpec, hearing: Hearing, vipd: Vipd) -> None:
     asyncio.get_running_loop().add_reader(ears, hear)
 
 
-def _watch(group: GroupSpec, vipd: Vipd) -> None:
+async def _index_of(interface: str) -> int:
+    """Its number; waits for an interface that is not there (any more)."""
+    while (link := interfaces.link_state(interface)) is None:
+        log.warning("there is no interface %s: waiting for it", interface)
+        await asyncio.sleep(5.0)
+    return link.index
+
+
+def _watch(group: GroupSpec, vipd: Vipd, index: int) -> None:
     watch = interfaces.open_watch()
     loop = asyncio.get_running_loop()
     looks: set[asyncio.Task[None]] = set()
 
     def look() -> None:
         link = interfaces.link_state(group.interface)
+        if link is not None and link.index != index:
+            log.error("%s was made anew: starting afresh on it", group.interface)
+            vipd.finished.set()
         is_up = link is not None and link.is_up and link.has_carrier
         task = loop.create_task(vipd.look_again(is_up))
         looks.add(task)

@@ -120,9 +120,21 @@ class Keeper:
                 self._remove(present)
         self.announce_if_due()
 
+    def renew_once_more(self) -> None:
+        """
+        The speaker has just ended: without a peer its successor is MASTER again after the dead
+        time, and until then the addresses stay; with one, its first advertisement ends them.
+        """
+        if self.role.name is RoleName.MASTER and not self._doubt:
+            self.tend(Verdict.RENEW, "")
+
     def held(self) -> tuple[tuple[str, bool, float | None], ...]:
         """For each address of the group: itself, whether it is there, seconds of lease left."""
-        present = self._table.present()
+        try:
+            present = self._table.present()
+        except NetlinkError:
+            # The interface is gone, and its addresses with it.
+            present = {}
         return tuple((a, a in present, present.get(a)) for a in self._group.addresses)
 
     def announce_if_due(self) -> None:

@@ -70,7 +70,7 @@ class Speaker:
 
     def end(self) -> None:
         """Kill it: it holds no state, and SIGTERM would wait for a hook."""
-        self.ended_on_purpose = True
+        self.ended_on_purpose = bool(self.pid)
         self._signal(signal.SIGKILL)
 
     def hanging_hook(self) -> int:

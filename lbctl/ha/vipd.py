@@ -69,6 +69,7 @@ class Vipd:
         self._stopping = False
         self._speaks = False
         self._link_up = True
+        self._born = time.monotonic()
         self.finished = asyncio.Event()
 
     @property
@@ -144,6 +145,8 @@ class Vipd:
         if not self.is_master:
             message = f"this node is {self._p.keeper.role.name}: nothing to hand over"
             raise NotMasterError(message)
+        if self._moving.locked():
+            return {"ok": False, "code": 14, "error": "the addresses are being moved already"}
         report = await self.leave("handover", must=bool(word.get("force", False)))
         if not report.left:
             error = f"{report.sentence()}; --force gives them away all the same"
@@ -165,6 +168,7 @@ class Vipd:
                 self._p.journal.note(
                     "fault", f"no answer from {', '.join(lacking)}", lacking=lacking
                 )
+                self._p.worth.own_fault("serving", f"{lacking[0]} does not answer", 12)
                 break
             await asyncio.sleep(0.02)
         self._speaks = True
@@ -190,11 +194,11 @@ class Vipd:
         try:
             if what is Verdict.DROP and keeper.role.name is RoleName.MASTER:
                 self.destroy()
-                self.addresses_off(doubt)
+                self._give_up(doubt)
                 return
             keeper.tend(what, doubt)
             if what is Verdict.KEEP and not any(there for _, there, _ in keeper.held()):
-                self.addresses_off(f"{doubt}; the lease has run out")
+                self._give_up(f"{doubt}; the lease has run out")
         except NetlinkError as error:
             log.warning("addresses are not as they should be: %s; next try in a second", error)
 
@@ -301,7 +305,11 @@ class Vipd:
     def addresses_off(self, why: str) -> None:
         role = Role(RoleName.BACKUP, time.monotonic_ns(), time.time(), why=why)
         self._hold_on_until = 0.0
-        self._p.keeper.take(role)
+        try:
+            self._p.keeper.take(role)
+        except NetlinkError as error:
+            # The role stands on record: every turn from now on tries again.
+            log.warning("%s: addresses cannot be removed: %s; next try in a second", why, error)
 
     def end_speaker(self) -> None:
         self._p.worth.judge()
@@ -326,6 +334,7 @@ class Vipd:
         elif event.state in (ProgramState.EXITED, ProgramState.BACKOFF, ProgramState.FATAL):
             if self._p.speaker.pid and not self._p.speaker.ended_on_purpose:
                 self._p.journal.note("ucarp", "ucarp ended; supervisord starts it again")
+                self._p.keeper.renew_once_more()
             self._p.speaker.pid = 0
             self._p.speaker.ended_on_purpose = False
 
@@ -333,10 +342,7 @@ class Vipd:
         """The first ucarp listens as BACKUP, and with ``--neutral`` no hook says so."""
         if not self._p.speaker.pid or self._p.keeper.role.name is not RoleName.INIT:
             return
-        try:
-            self.addresses_off("ucarp listens")
-        except NetlinkError as error:
-            log.warning("addresses are not as they should be: %s; next try in a second", error)
+        self.addresses_off("ucarp listens")
 
     async def _on_link(self, link_up: bool) -> None:
         name = self._p.group.interface
@@ -379,9 +385,15 @@ class Vipd:
         self._p.speaker.end()
         await self._p.speaker.start()
 
+    def _give_up(self, why: str) -> None:
+        """BACKUP on the evidence: a speaker that is still there would wake up as MASTER."""
+        if self._p.speaker.pid == self._p.keeper.role.ucarp_pid:
+            self._p.speaker.end()
+        self.addresses_off(why)
+
     def _evidence(self) -> Evidence:
         now, hearing, role = time.monotonic(), self._p.hearing, self._p.keeper.role
-        last_word = max(hearing.own_seen, role.at_ns / 1e9)
+        last_word = max(hearing.own_seen, role.at_ns / 1e9, self._born)
         peer = hearing.peer
         return Evidence(
             process=process_facts(role.ucarp_pid) if role.ucarp_pid else None,

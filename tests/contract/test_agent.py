@@ -127,7 +127,7 @@ def test_a_process_at_its_maxconn_is_left_alone(tmp_path: Path) -> None:
         _wait_until_judged(bundle)
         master = bundle.program("haproxy-01")["pid"]
         clients = [
-            socket.create_connection(("127.0.0.1", bundle.web_port), timeout=1) for _ in range(8)
+            socket.create_connection(("127.0.0.1", bundle.web_port), timeout=1) for _ in range(5)
         ]
         try:
             wait_until(lambda: bundle.texts("full"), within_s=6, what="told that it is full")

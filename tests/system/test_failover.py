@@ -94,12 +94,13 @@ def test_nodes_started_at_once_end_as_one_master_in_time(
     began = probe.mark()
     pair.start()
     wait_until(lambda: probe.successes(began), START_S + 5, "a first answer")
-    first_s = (probe.successes(began)[0].end_ns - began) / 1e9
+    first = probe.successes(began)[0].end_ns
+    first_s = (first - began) / 1e9
     master, _ = pair.wait_settled(TWO_MASTERS_S + 2)
     tell(f"start: the VIP answers after {first_s:.2f} s")
 
     assert first_s <= START_S
-    _assert_one_master(wire, probe, master, began, tell)
+    _assert_one_master(wire, probe, master, first, tell)
 
 
 def _assert_one_master(wire: Wire, probe: Probe, master: Node, since: int, tell: Tell) -> None:

@@ -209,7 +209,13 @@ class Bundle:
         return subprocess.run(whole, capture_output=True, text=True, timeout=10).stdout
 
     def wait_answer(
-        self, port: int, path: str = "/", *, tls: bool = False, within_s: float = 5.0
+        self,
+        port: int,
+        path: str = "/",
+        *,
+        tls: bool = False,
+        address: str = "127.0.0.1",
+        within_s: float = 5.0,
     ) -> str:
         """The first answer with status 200."""
 

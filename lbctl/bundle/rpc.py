@@ -65,7 +65,7 @@ class SupervisorClient:
 
     async def signal_group(self, group: str, signal_name: str) -> None:
         async with self._border(f"sending {signal_name} to the group {group}"):
-            await self._call("supervisor.signalProcessGroup", group, signal_name)
+            await self._call("lbctl.signalProcessGroup", group, signal_name)
 
     async def shutdown(self) -> None:
         async with self._border("stopping the bundle"):

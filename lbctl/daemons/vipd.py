@@ -24,9 +24,10 @@ from lbctl.ha.interfaces import Change
 from lbctl.ha.journal import Journal
 from lbctl.ha.keeper import Keeper
 from lbctl.ha.role import RoleFile
+from lbctl.ha.scene import Parts
 from lbctl.ha.speaker import Speaker
 from lbctl.ha.track import Tracker
-from lbctl.ha.vipd import Parts, Vipd
+from lbctl.ha.vipd import Vipd
 from lbctl.ha.worth import Worth
 from lbctl.layout import RunDir
 from lbctl.spec import BundleSpec, GroupSpec, read_spec

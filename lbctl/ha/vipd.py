@@ -14,25 +14,17 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from lbctl.errors import NetlinkError, NotMasterError, SupervisorError
-from lbctl.ha import diag, serving
+from lbctl.errors import NetlinkError, NotMasterError
+from lbctl.ha import serving
 from lbctl.ha.door import Answer
-from lbctl.ha.hearing import Hearing
-from lbctl.ha.journal import Journal
-from lbctl.ha.keeper import Keeper
 from lbctl.ha.lease import RENEW_S, Evidence, Verdict, verdict
 from lbctl.ha.leave import Report, leave
 from lbctl.ha.role import Role, RoleName
-from lbctl.ha.speaker import Speaker
-from lbctl.ha.track import Tracker
+from lbctl.ha.scene import HostScene, Parts
 from lbctl.ha.ucarp import FAULTY_ADVSKEW, PROGRAM, process_facts
-from lbctl.ha.worth import Worth
-from lbctl.layout import RunDir
-from lbctl.programs import ProgramEvent, ProgramEvents, Programs, ProgramState
-from lbctl.spec import BundleSpec, GroupSpec
+from lbctl.programs import ProgramEvent, ProgramEvents, ProgramState
 
 log = logging.getLogger(__name__)
 
@@ -43,29 +35,13 @@ HOOK_SILENT_S = 1.0
 _HOOK_FAULT = "up hook"
 
 
-@dataclass(slots=True)
-class Parts:
-    """What vipd is made of."""
-
-    spec: BundleSpec
-    group: GroupSpec
-    run: RunDir
-    programs: Programs
-    keeper: Keeper
-    hearing: Hearing
-    speaker: Speaker
-    tracker: Tracker
-    worth: Worth
-    journal: Journal
-
-
 class Vipd:
     """The life of the process; every method runs on one event loop."""
 
     def __init__(self, parts: Parts) -> None:
         self._p = parts
         self._moving = asyncio.Lock()
-        self._hold_on_until = 0.0
+        self._scene = HostScene(parts)
         self._stopping = False
         self._speaks = False
         self._link_up = True
@@ -92,10 +68,10 @@ class Vipd:
             ucarp_start=facts.start if facts else 0,
             why=self._p.hearing.reason(name),
         )
-        self._hold_on_until = 0.0
+        self._scene.hold_on_until = 0.0
         gives_way = self.is_master and name is RoleName.BACKUP
         if gives_way:
-            self.destroy()
+            self._scene.destroy()
         try:
             self._p.keeper.take(role)
         except NetlinkError as error:
@@ -103,13 +79,14 @@ class Vipd:
             raise
         if gives_way:
             # The winner may never have heard this node; now it has, and announces itself again.
-            self.resign()
+            self._scene.resign()
         return {"ok": True}
 
     def heard(self, at: float) -> None:
         """Something was captured at *at*: a second master, perhaps."""
         peer = self._p.hearing.peer
         if self.is_master and not self._moving.locked() and peer is not None and peer.seen == at:
+            self.renew()
             self._p.keeper.announce_now()
 
     async def on_status(self, _word: Mapping[str, Any]) -> Answer:
@@ -165,9 +142,8 @@ class Vipd:
         deadline = time.monotonic() + FIRST_SERVE_S
         while lacking := await serving.missing(self._p.spec, self._p.run, self._p.group.track):
             if time.monotonic() > deadline:
-                self._p.journal.note(
-                    "fault", f"no answer from {', '.join(lacking)}", lacking=lacking
-                )
+                text = f"no answer from {', '.join(lacking)}"
+                self._p.journal.note("fault", text, lacking=lacking)
                 self._p.worth.own_fault("serving", f"{lacking[0]} does not answer", 12)
                 break
             await asyncio.sleep(0.02)
@@ -193,7 +169,7 @@ class Vipd:
         what, doubt = verdict(keeper.role, self._evidence(), self._patience_s())
         try:
             if what is Verdict.DROP and keeper.role.name is RoleName.MASTER:
-                self.destroy()
+                self._scene.destroy()
                 self._give_up(doubt)
                 return
             keeper.tend(what, doubt)
@@ -234,7 +210,7 @@ class Vipd:
             if report.left:
                 return
         elif self._p.hearing.own_age_s() < self._patience_s() and not self.is_master:
-            self.resign()
+            self._scene.resign()
         await self._restart_speaker()
 
     async def leave(self, why: str, *, must: bool) -> Report:
@@ -242,7 +218,7 @@ class Vipd:
         async with self._moving:
             serves = self._p.tracker.is_up("haproxy")
             drain_s = self._p.group.drain_s if serves else 0.0
-            report = await leave(self, why, drain_s=drain_s, must=must)
+            report = await leave(self._scene, why, drain_s=drain_s, must=must)
         self._p.journal.note("handover", report.sentence(), **report.as_dict())
         return report
 
@@ -260,60 +236,9 @@ class Vipd:
         self._stopping = True
         self._p.speaker.end()
         if self.is_master:
-            self.resign()
-            self.destroy()
-            self.addresses_off("supervisord is gone")
-
-    # The scene of a leaving (lbctl.ha.leave.Scene).
-
-    async def reload_haproxy(self) -> None:
-        try:
-            await self._p.programs.signal_group("haproxy", "USR2")
-        except SupervisorError as error:
-            log.warning("HAProxy cannot be drained: %s; going on", error)
-
-    def connections(self) -> frozenset[object]:
-        return frozenset(
-            (c.address, c.port, c.peer, c.peer_port)
-            for c in diag.established(self._p.group.addresses)
-        )
-
-    def silence(self) -> None:
-        self._p.speaker.silence()
-        self._hold_on_until = time.monotonic() + self._p.group.dead_time_s
-
-    def resume(self) -> None:
-        self._p.speaker.resume()
-
-    def resign(self) -> None:
-        self._p.hearing.resign()
-
-    def successor(self, since: float) -> str | None:
-        peer = self._p.hearing.peer
-        if peer is None or peer.is_leaving or peer.seen <= since:
-            return None
-        self._p.worth.yield_to(peer.advskew)
-        return peer.source
-
-    def destroy(self) -> int:
-        try:
-            return diag.destroy(diag.established(self._p.group.addresses))
-        except NetlinkError as error:
-            log.warning("connections cannot be reset: %s; their clients time out", error)
-            return 0
-
-    def addresses_off(self, why: str) -> None:
-        role = Role(RoleName.BACKUP, time.monotonic_ns(), time.time(), why=why)
-        self._hold_on_until = 0.0
-        try:
-            self._p.keeper.take(role)
-        except NetlinkError as error:
-            # The role stands on record: every turn from now on tries again.
-            log.warning("%s: addresses cannot be removed: %s; next try in a second", why, error)
-
-    def end_speaker(self) -> None:
-        self._p.worth.judge()
-        self._p.speaker.end()
+            self._scene.resign()
+            self._scene.destroy()
+            self._scene.addresses_off("supervisord is gone")
 
     # Inside.
 
@@ -342,7 +267,7 @@ class Vipd:
         """The first ucarp listens as BACKUP, and with ``--neutral`` no hook says so."""
         if not self._p.speaker.pid or self._p.keeper.role.name is not RoleName.INIT:
             return
-        self.addresses_off("ucarp listens")
+        self._scene.addresses_off("ucarp listens")
 
     async def _on_link(self, link_up: bool) -> None:
         name = self._p.group.interface
@@ -353,8 +278,8 @@ class Vipd:
         self._p.journal.note("link", f"{name} is down: this node gives way")
         await self._p.speaker.stop()
         if self.is_master:
-            self.destroy()
-            self.addresses_off(f"{name} is down")
+            self._scene.destroy()
+            self._scene.addresses_off(f"{name} is down")
 
     def _look_at_hooks(self) -> None:
         if hook := self._p.speaker.hanging_hook():
@@ -381,7 +306,7 @@ class Vipd:
 
     async def _restart_speaker(self) -> None:
         if self.is_master:
-            self._hold_on_until = time.monotonic() + self._p.group.dead_time_s + 2.0
+            self._scene.hold_on_until = time.monotonic() + self._p.group.dead_time_s + 2.0
         self._p.speaker.end()
         await self._p.speaker.start()
 
@@ -389,17 +314,17 @@ class Vipd:
         """BACKUP on the evidence: a speaker that is still there would wake up as MASTER."""
         if self._p.speaker.pid == self._p.keeper.role.ucarp_pid:
             self._p.speaker.end()
-        self.addresses_off(why)
+        self._scene.addresses_off(why)
 
     def _evidence(self) -> Evidence:
-        now, hearing, role = time.monotonic(), self._p.hearing, self._p.keeper.role
+        now, role = time.monotonic(), self._p.keeper.role
+        hearing, peer = self._p.hearing, self._p.hearing.peer
         last_word = max(hearing.own_seen, role.at_ns / 1e9, self._born)
-        peer = hearing.peer
         return Evidence(
             process=process_facts(role.ucarp_pid) if role.ucarp_pid else None,
             silent_s=now - last_word,
             peer_speaks=peer is not None and not peer.is_leaving and peer.seen > last_word,
-            on_purpose=now < self._hold_on_until,
+            on_purpose=now < self._scene.hold_on_until,
         )
 
     def _patience_s(self) -> float:

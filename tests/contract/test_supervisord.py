@@ -35,6 +35,8 @@ file={dir}/supervisor.sock
 chmod=0660
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+[rpcinterface:lbctl]
+supervisor.rpcinterface_factory=lbctl.bundle.signals:make_rpcinterface
 """
 
 
@@ -355,6 +357,23 @@ def test_shutdown_stops_the_bundle(tmp_path: Path) -> None:
         asyncio.run(supervisord.client.shutdown())
 
         assert supervisord.process.wait(1) == 0
+
+
+def test_a_group_can_be_signalled_while_the_bundle_stops(tmp_path: Path) -> None:
+    """vipd has HAProxy finish its requests then; supervisor's own call is refused."""
+    told = tmp_path / "told"
+    script = tmp_path / "last.sh"
+    script.write_text(f"trap 'touch {told}; exit 0' USR2; while :; do sleep 0.02; done\n")
+    last = program("last", f"sh {script}", startsecs=0, priority=1)
+    first = program("first", "sleep 60", startsecs=0, priority=9, stopsignal="CONT", stopwaitsecs=2)
+    with running(tmp_path, last, first) as supervisord:
+        asyncio.run(supervisord.client.shutdown())
+        with pytest.raises(SupervisorError, match="SHUTDOWN_STATE"):
+            asyncio.run(supervisord.client.signal("last", "USR2"))
+        asyncio.run(supervisord.client.signal_group("last", "USR2"))
+
+        assert supervisord.process.wait(4) == 0
+        assert told.exists()
 
 
 @pytest.mark.parametrize("_again", range(8))

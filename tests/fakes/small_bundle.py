@@ -59,6 +59,8 @@ pidfile={run}/supervisord.pid
 file={run}/supervisor.sock
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+[rpcinterface:lbctl]
+supervisor.rpcinterface_factory=lbctl.bundle.signals:make_rpcinterface
 """
 _PROGRAM = """\
 [{kind}:{name}]

@@ -29,11 +29,12 @@ class Signals:
         """
         known = self._supervisord.process_groups.get(group)
         if known is None:
-            raise RPCError(Faults.BAD_NAME, group)
+            raise RPCError(Faults.BAD_NAME, group)  # type: ignore[no-untyped-call]
         try:
             number = signal.Signals[f"SIG{signal_name}"]
         except KeyError as error:
-            raise RPCError(Faults.BAD_SIGNAL, signal_name) from error
+            bad = RPCError(Faults.BAD_SIGNAL, signal_name)  # type: ignore[no-untyped-call]
+            raise bad from error
         for process in known.processes.values():
             if process.get_state() in SIGNALLABLE_STATES:
                 process.signal(number)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lbctl.agent.kin import kill_kin, kill_strays
+from tests.fakes.small_bundle import wait_until
 
 pytestmark = pytest.mark.contract
 
@@ -27,7 +28,10 @@ def cfg(tmp_path: Path) -> Path:
 def _named(*argv: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process of its own group that shows *argv*, and waits."""
     with subprocess.Popen(argv, executable="/usr/bin/tail", process_group=0) as process:
+        shown = Path(f"/proc/{process.pid}/cmdline")
         try:
+            # The kernel lets the parent go on a little before it shows the new words.
+            wait_until(lambda: argv[0].encode() in shown.read_bytes(), within_s=2, what="exec")
             yield process
         finally:
             process.kill()

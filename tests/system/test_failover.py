@@ -111,9 +111,9 @@ def _assert_one_master(wire: Wire, probe: Probe, master: Node, since: int, tell:
 
     single = doubled[1] if doubled else since
     reached = single + int(REACHED_S * 1e9)
-    wait_until(lambda: time.monotonic_ns() > reached, REACHED_S + 1, "the clock")
-    probe.wait_answers(20, 1)
+    wait_until(lambda: len(probe.records(reached)) > 20, REACHED_S + 1, "a second later")
     assert {record.node for record in probe.records(reached)} == {master.name}
+    assert probe.outage_ms(since) <= (TWO_MASTERS_S + REACHED_S) * 1000
 
 
 def test_handover_moves_the_vip_and_the_node_that_left_stays_backup(stage: Stage) -> None:
@@ -150,7 +150,6 @@ def test_host_cut_off_is_replaced_and_gives_way_when_healed(stage: Stage, wire: 
     stays, _ = pair.wait_settled(TWO_MASTERS_S + REACHED_S)
     stage.tell(f"healed: {_outage(probe, healed)}")
     _assert_one_master(wire, probe, stays, healed, stage.tell)
-    assert probe.outage_ms(healed) <= 1000
 
 
 def test_sigterm_moves_the_vip_and_no_client_hangs(stage: Stage) -> None:

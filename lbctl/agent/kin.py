@@ -4,17 +4,18 @@ The processes behind a HAProxy program: master, workers, and strays of masters l
 A stray that is stopped goes on accepting: its listening socket shares the port through
 SO_REUSEPORT, and the kernel hands it its part of the connections. So whatever carries this
 program's configuration and does not descend from the living master is killed.
+
+psutil looks at a process's start time before it kills, so that a pid used again is safe.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 
-PROC = Path("/proc")
+import psutil
 
 
 def kill_kin(cfg: str, master: int) -> tuple[int, ...]:
@@ -28,66 +29,48 @@ def kill_kin(cfg: str, master: int) -> tuple[int, ...]:
     Returns:
         The pids found, sorted. Those of another user are left alone.
     """
-    pids = {pid for pid in _pids() if _runs_with(pid, cfg)}
-    if master in pids:
+    kin = _running_with(cfg)
+    if any(process.pid == master for process in kin):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(master, signal.SIGKILL)
-    for pid in pids:
-        _kill(pid, cfg)
-    return tuple(sorted(pids))
+    for process in kin:
+        _kill(process)
+    return tuple(sorted(process.pid for process in kin))
 
 
 def kill_strays(cfg: str, master: int) -> tuple[int, ...]:
     """Kill what runs with *cfg* and does not descend from *master*; the pids killed, sorted."""
-    strays = [pid for pid in _pids() if _runs_with(pid, cfg) and not _descends(pid, master)]
-    return tuple(sorted(pid for pid in strays if _kill(pid, cfg)))
+    strays = [process for process in _running_with(cfg) if not _descends(process, master)]
+    return tuple(sorted(process.pid for process in strays if _kill(process)))
 
 
-def _pids() -> Iterator[int]:
-    return (int(entry.name) for entry in PROC.iterdir() if entry.name.isdecimal())
+def _running_with(cfg: str) -> list[psutil.Process]:
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if _is_haproxy_with(process.info["cmdline"] or [], cfg)
+    ]
 
 
-def _runs_with(pid: int, cfg: str) -> bool:
-    try:
-        words = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
+def _is_haproxy_with(words: list[str], cfg: str) -> bool:
     # "haproxy -c" only checks the file; an editor or "tail" of it is not HAProxy.
-    is_haproxy = words[0].rpartition(b"/")[2] == b"haproxy"
-    return is_haproxy and cfg.encode() in words and b"-c" not in words
+    is_haproxy = bool(words) and words[0].rpartition("/")[2] == "haproxy"
+    return is_haproxy and cfg in words and "-c" not in words
 
 
-def _descends(pid: int, ancestor: int) -> bool:
-    while pid > 1:
-        if pid == ancestor:
-            return True
-        pid = _parent(pid)
-    return False
-
-
-def _parent(pid: int) -> int:
+def _descends(process: psutil.Process, ancestor: int) -> bool:
     try:
-        status = (PROC / str(pid) / "stat").read_bytes()
-    except OSError:
-        return 0
-    # The name in parentheses may hold blanks; state and parent follow the last one.
-    return int(status.rpartition(b")")[2].split()[1])
+        return ancestor in (process.pid, *(parent.pid for parent in process.parents()))
+    except psutil.NoSuchProcess:
+        # It has just ended: nothing to kill.
+        return True
 
 
-def _kill(pid: int, cfg: str) -> bool:
-    """Kill *pid* if it still is what it was when it was found."""
+def _kill(process: psutil.Process) -> bool:
     try:
-        handle = os.pidfd_open(pid)
-    except OSError:
+        process.kill()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
-    try:
-        if not _runs_with(pid, cfg):
-            return False
-        signal.pidfd_send_signal(handle, signal.SIGKILL)
-    except OSError:
-        return False
-    finally:
-        os.close(handle)
     return True
 
 

@@ -150,7 +150,9 @@ def _sentence(row: Row, event: ProgramEvent, pid: int) -> str | None:
             return f"{row.name} runs again (pid {pid}, restarts so far: {row.restarts})"
         case ProgramState.EXITED:
             row.troubled = True
-            how = "ended" if event.expected else "ended unexpectedly"
+            # vipd ends ucarp to have it speak otherwise, and says itself when it did not.
+            is_expected = event.expected or row.name == "ucarp"
+            how = "ended" if is_expected else "ended unexpectedly"
             return f"{row.name} (pid {pid}) {how}: supervisord starts it again"
         case ProgramState.STOPPED:
             row.troubled = True

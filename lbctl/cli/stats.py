@@ -14,7 +14,14 @@ from typing import Annotated, Any
 
 import typer
 
-from lbctl.cli.options import RUN_DIR, RunDirOption
+from lbctl.cli.options import (
+    CONFIG_DIR,
+    RUN_DIR,
+    STATE_DIR,
+    ConfigDirOption,
+    RunDirOption,
+    StateDirOption,
+)
 from lbctl.cli.stats_view import print_table
 from lbctl.errors import RuntimeApiError, UsageError
 from lbctl.haproxy.columns import is_number
@@ -36,7 +43,9 @@ def stats(
     per_process: Annotated[
         bool, typer.Option("--per-process", help="Each process by itself, not merged.")
     ] = False,
+    config_dir: ConfigDirOption = CONFIG_DIR,
     run_dir: RunDirOption = RUN_DIR,
+    state_dir: StateDirOption = STATE_DIR,
 ) -> None:
     """Statistics of all HAProxy processes, merged."""
     if json_output and csv_output:

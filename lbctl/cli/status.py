@@ -22,8 +22,9 @@ from lbctl.cli.options import (
     StateDirOption,
 )
 from lbctl.cli.status_view import draw
-from lbctl.errors import LbctlError, SupervisorError, UnreachableError, VipdError
+from lbctl.errors import SupervisorError, UnreachableError, VipdError
 from lbctl.layout import RunDir
+from lbctl.programs import Program
 from lbctl.spec import read_spec
 
 #: The agent answers within a third of a second, or hangs.
@@ -57,31 +58,15 @@ async def _without_agent(run: RunDir) -> dict[str, Any] | None:
     """What vipd and supervisord say themselves; None: neither says anything."""
     try:
         spec = read_spec(run.spec)
-    except LbctlError:
+    except UnreachableError:
         return None
-    ha: dict[str, Any] | None = None
-    programs: list[dict[str, Any]] = []
-    ha_error = None
+    ha, ha_error = await _of_vipd(run) if spec.group else (None, None)
     try:
-        ha = await VipdClient(run.vipd_socket).status(limit_s=DIRECT_S) if spec.group else None
-    except VipdError as error:
-        ha_error = str(error)
-    try:
-        programs = [
-            {
-                "name": program.name,
-                "group": program.group,
-                "state": program.state.value,
-                "pid": program.pid,
-                "since": program.since,
-                "uptime_s": max(0.0, time.time() - program.since) if program.pid else None,
-                "restarts": None,
-            }
-            for program in (await SupervisorClient(run.supervisor_socket).states()).values()
-        ]
+        states = await SupervisorClient(run.supervisor_socket).states()
     except SupervisorError:
         if ha is None:
             return None
+        states = {}
     return {
         "version": spec.version,
         "node": spec.node,
@@ -90,7 +75,7 @@ async def _without_agent(run: RunDir) -> dict[str, Any] | None:
         "uptime_s": max(0.0, time.time() - spec.started_at),
         "ha": ha,
         "ha_error": ha_error,
-        "programs": programs,
+        "programs": [_as_row(program) for program in states.values()],
         "haproxy": {
             "version": spec.haproxy_version,
             "model": spec.haproxy_model,
@@ -99,4 +84,23 @@ async def _without_agent(run: RunDir) -> dict[str, Any] | None:
         "log": None,
         "warnings": ["the agent does not answer: this is what vipd and supervisord say themselves"],
         "events": [],
+    }
+
+
+async def _of_vipd(run: RunDir) -> tuple[dict[str, Any] | None, str | None]:
+    try:
+        return await VipdClient(run.vipd_socket).status(limit_s=DIRECT_S), None
+    except VipdError as error:
+        return None, str(error)
+
+
+def _as_row(program: Program) -> dict[str, Any]:
+    return {
+        "name": program.name,
+        "group": program.group,
+        "state": program.state.value,
+        "pid": program.pid,
+        "since": program.since,
+        "uptime_s": max(0.0, time.time() - program.since) if program.pid else None,
+        "restarts": None,
     }

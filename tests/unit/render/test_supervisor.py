@@ -1,0 +1,151 @@
+"""supervisord.conf, read back by supervisor's own words for it."""
+
+from __future__ import annotations
+
+import configparser
+import math
+import shlex
+from pathlib import Path
+
+import pytest
+
+from lbctl.haproxy.cpus import Cpus
+from lbctl.haproxy.processes import ProcessModel, plan_processes
+from lbctl.haproxy.version import HaproxyVersion
+from lbctl.launch.host import Account
+from lbctl.launch.privileges import Privileges
+from lbctl.launch.programs import Scene, program_names, supervised
+from lbctl.layout import RunDir
+from lbctl.render.supervisor import Output, Supervised, shell_line, supervisord_conf
+from lbctl.settings.model import Haproxy
+
+RUN = RunDir(Path("/run/lbctl"))
+ACCOUNT = Account("haproxy", 103, 107)
+#: A stop of everything has this long before a container engine kills, seconds.
+ALL_S = 10
+
+
+def model() -> ProcessModel:
+    return plan_processes(Haproxy(), RUN, Cpus((0, 1)), HaproxyVersion(2, 6, 12, "2.6.12"))
+
+
+def parsed(*, has_group: bool = True, is_root: bool = True) -> configparser.RawConfigParser:
+    scene = Scene(
+        run=RUN,
+        model=model(),
+        privileges=Privileges("/usr/bin/setpriv", ACCOUNT, is_root),
+        binaries={"haproxy": "/usr/sbin/haproxy", "nginx": "/usr/sbin/nginx"},
+        directory="/haproxy",
+        has_group=has_group,
+        drain_s=2.0,
+    )
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=True)
+    parser.read_string(
+        supervisord_conf(supervised(scene), RUN, is_root=is_root, owner=f"0:{ACCOUNT.gid}")
+    )
+    return parser
+
+
+def programs(parser: configparser.RawConfigParser) -> dict[str, dict[str, str]]:
+    return {
+        name.partition(":")[2]: dict(parser[name])
+        for name in parser.sections()
+        if name.startswith(("program:", "eventlistener:"))
+    }
+
+
+@pytest.mark.parametrize("has_group", [True, False])
+def test_every_program_of_the_picture_is_there(has_group: bool) -> None:
+    expected = program_names(model(), has_group=has_group)
+
+    assert set(programs(parsed(has_group=has_group))) == set(expected)
+
+
+def test_programs_stop_in_the_order_that_keeps_clients_and_the_log() -> None:
+    priorities = {name: int(program["priority"]) for name, program in programs(parsed()).items()}
+    order = sorted(priorities, key=lambda name: -priorities[name])
+
+    assert order[0] == "ucarp"
+    assert order[3:] == ["nginx", "agent", "vipd", "logd"]
+    assert parsed()["group:haproxy"]["priority"] == str(priorities["haproxy-01"])
+
+
+@pytest.mark.parametrize("has_group", [True, False])
+def test_stopping_ends_before_a_container_engine_kills(has_group: bool) -> None:
+    waits: dict[str, int] = {}
+    for name, program in programs(parsed(has_group=has_group)).items():
+        waits[name.partition("-")[0]] = int(program["stopwaitsecs"])
+
+    assert sum(waits.values()) <= ALL_S + math.ceil(1)
+
+
+def test_ucarp_waits_for_vipd_and_is_not_started_by_supervisord() -> None:
+    ucarp = programs(parsed())["ucarp"]
+
+    assert ucarp["autostart"] == "false"
+    assert ucarp["stopsignal"] == "CONT"
+
+
+def test_supervisord_prints_nothing_and_hands_on_descriptor_9() -> None:
+    section = parsed()["supervisord"]
+
+    assert section["silent"] == "true"
+    assert section["nodaemon"] == "true"
+    assert section["minfds"] == "9"
+    for program in programs(parsed()).values():
+        assert program["stdout_logfile"] == "NONE"
+        assert program["stderr_logfile"] == "NONE"
+
+
+def script_of(program: dict[str, str]) -> str:
+    shell, option, script = shlex.split(program["command"].replace("%%", "%"))
+
+    assert (shell, option) == ("/bin/sh", "-c")
+    return script
+
+
+def test_only_logd_writes_on_the_true_stdout_and_nobody_keeps_it() -> None:
+    for name, program in programs(parsed()).items():
+        script = script_of(program)
+
+        assert ("1>&9" in script) is (name == "logd")
+        assert script.endswith("9>&-")
+        assert f"<>/run/lbctl/log/{name}.fifo" in script
+
+
+def test_every_program_ends_with_supervisord() -> None:
+    for program in programs(parsed()).values():
+        assert "exec /usr/bin/setpriv --pdeathsig TERM " in script_of(program)
+
+
+def test_privileges_are_the_least_that_will_do() -> None:
+    scripts = {name: script_of(program) for name, program in programs(parsed()).items()}
+    for name in ("haproxy-01", "nginx"):
+        assert "--reuid 103 --regid 107" in scripts[name]
+        assert "--ambient-caps -all,+net_bind_service" in scripts[name]
+    assert "--ambient-caps -all " in scripts["agent"]
+    for name in ("vipd", "ucarp"):
+        assert "--bounding-set -all,+net_admin,+net_raw " in scripts[name]
+    assert "--bounding-set -all " in scripts["logd"]
+
+
+def test_without_root_nobody_changes_the_user() -> None:
+    parser = parsed(is_root=False)
+
+    assert "user" not in parser["supervisord"]
+    for program in programs(parser).values():
+        assert "--reuid" not in program["command"]
+        assert "--bounding-set" not in program["command"]
+
+
+def test_odd_words_survive_shell_and_supervisor() -> None:
+    argv = ["/usr/bin/printf", "%s", "a b", "it's", '"', "$HOME", "100%"]
+    line = shell_line(argv, RUN.log_fifo("odd"), Output.FIFO)
+    text = supervisord_conf([Supervised("odd", line, 1, "/")], RUN, is_root=False, owner="0:0")
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
+    parser.read_string(text)
+    command = parser["program:odd"]["command"]
+
+    assert command % {} == line
+    script = shlex.split(command % {})[2]
+    assert shlex.split(script)[1 : 1 + len(argv)] == argv

@@ -175,3 +175,47 @@ def test_an_address_that_the_kernel_refuses_is_an_error(tmp_path: Path) -> None:
             s.word(RoleName.MASTER, 1)
 
     played(tmp_path, play)
+
+
+def test_when_the_speaker_ends_the_lease_is_renewed_once_more(tmp_path: Path) -> None:
+    def play(s: Stage) -> None:
+        s.word(RoleName.MASTER, 1)
+        s.table.renewals = 0
+        s.keeper.renew_once_more()
+
+    assert played(tmp_path, play).table.renewals == len(GROUP.addresses)
+
+
+def test_a_speaker_that_was_in_doubt_already_gets_no_more_time(tmp_path: Path) -> None:
+    def play(s: Stage) -> None:
+        s.word(RoleName.MASTER, 1)
+        s.keeper.tend(Verdict.KEEP, "the speaker is stopped")
+        s.table.renewals = 0
+        s.keeper.renew_once_more()
+
+    assert played(tmp_path, play).table.renewals == 0
+
+
+def test_a_backup_renews_nothing_when_its_speaker_ends(tmp_path: Path) -> None:
+    def play(s: Stage) -> None:
+        s.word(RoleName.BACKUP, 1)
+        s.keeper.renew_once_more()
+
+    assert played(tmp_path, play).held == set()
+
+
+def test_a_second_master_is_answered_with_an_announcement(tmp_path: Path) -> None:
+    def play(s: Stage) -> None:
+        s.word(RoleName.MASTER, 1)
+        s.clock.tick(30.0)
+        s.keeper.announce_now()
+
+    assert played(tmp_path, play).announced == [(VIP, VIP6), (VIP, VIP6)]
+
+
+def test_a_backup_announces_nothing(tmp_path: Path) -> None:
+    def play(s: Stage) -> None:
+        s.word(RoleName.BACKUP, 1)
+        s.keeper.announce_now()
+
+    assert played(tmp_path, play).announced == []

@@ -23,11 +23,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from lbctl.lab import local
+from lbctl.lab.bundle import children_of
 from lbctl.lab.hosts import Host
 from lbctl.lab.wait import LabError, wait_until
 from lbctl.layout import ConfigDir, RunDir, StateDir
 
 LBCTL = (sys.executable, "-m", "lbctl")
+
+#: A worker of HAProxy ends when it finds its master gone, or is ended.
+STRAYS_S = 3.0
 
 #: Variables of the machine that would change what is started.
 _OWN_VARIABLES = ("DEV", "VHID", "IPS")
@@ -187,7 +191,12 @@ class Bundle:
         return str(local.ask_line(self.run.vipd_socket, {"op": "status"})["status"]["role"])
 
     def kill_and_wait_restart(self, program: str, within_s: float) -> float:
-        """Kill a program; seconds until supervisord runs another process in its place."""
+        """
+        Kill a program, and see another process in its place and nothing left of the old one.
+
+        Returns:
+            Seconds until supervisord had started it.
+        """
         began = time.monotonic()
         before = self.pid_of(program)
         os.kill(before, signal.SIGKILL)
@@ -197,7 +206,18 @@ class Bundle:
             return state in ("STARTING", "RUNNING") and pid not in (0, before)
 
         wait_until(is_new, within_s, f"{program} to be started again", seen=self._seen)
-        return time.monotonic() - began
+        took_s = time.monotonic() - began
+        wait_until(
+            lambda: not self.strays(), STRAYS_S, f"strays of {program} to end", seen=self.strays
+        )
+        return took_s
+
+    def strays(self) -> dict[int, str]:
+        """Processes of the bundle that do not descend from supervisord any more, by pid."""
+        assert self.process is not None
+        pid = self.process.pid
+        known = {pid, *children_of(pid)}
+        return {one: words for one, words in members_of(pid).items() if one not in known}
 
     def get(
         self, port: int, path: str = "/", *, tls: bool = False, address: str = "127.0.0.1"
@@ -249,7 +269,12 @@ class Bundle:
         process.terminate()
         try:
             status = process.wait(within_s)
-            wait_until(lambda: not members_of(process.pid), 1.0, "the last process to end")
+            wait_until(
+                lambda: not members_of(process.pid),
+                1.0,
+                "the last process to end",
+                seen=lambda: members_of(process.pid),
+            )
         finally:
             self.end()
         return status, time.monotonic() - began

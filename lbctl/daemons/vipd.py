@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 #: Changes of addresses come in bursts; look once for all of them.
 LOOK_AFTER_S = 0.02
+RESTART_PAUSE_S = 1.0
 
 
 def main() -> int:
@@ -50,6 +52,8 @@ def main() -> int:
         asyncio.run(_live(spec, spec.group, run))
     except LbctlError as error:
         log.error("%s", error)
+        # supervisord has no back-off for an event listener: it counts as running at once.
+        time.sleep(RESTART_PAUSE_S)
         return EXIT_UNEXPECTED
     return EXIT_OK
 

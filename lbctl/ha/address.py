@@ -12,9 +12,8 @@ import errno
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Self
-
-from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, IFA_F_NOPREFIXROUTE, ifaddrmsg
 
 from lbctl.errors import NetlinkError
 from lbctl.ha.netlink import (
@@ -30,8 +29,6 @@ _RTM_NEWADDR = 20
 _RTM_DELADDR = 21
 _RTM_GETADDR = 22
 _FOREVER = 0xFFFFFFFF
-
-_MESSAGE: Any = ifaddrmsg  # pyroute2 has no types
 
 
 class InterfaceGoneError(NetlinkError):
@@ -153,11 +150,23 @@ class Addresses:
 
     def _dump(self) -> list[Any]:
         try:
-            answer = self._netlink.dump(Request(_RTM_GETADDR, 0, _encoded(_MESSAGE())))
+            answer = self._netlink.dump(Request(_RTM_GETADDR, 0, _encoded(_message())))
         except OSError as error:
             message = f"reading addresses on {self.interface}: {_meaning(error)}"
             raise NetlinkError(message) from error
         return [_decoded(message) for message in answer]
+
+
+@cache
+def _pyroute2() -> Any:
+    """Its module of address messages; imported when first needed: ucarp is started before that."""
+    from pyroute2.netlink.rtnl import ifaddrmsg
+
+    return ifaddrmsg
+
+
+def _message(*wire: bytes) -> Any:
+    return _pyroute2().ifaddrmsg(*wire)
 
 
 def _family(host: str) -> socket.AddressFamily:
@@ -166,7 +175,7 @@ def _family(host: str) -> socket.AddressFamily:
 
 def _addressed(cidr: str, index: int) -> Any:
     host, _, prefix = cidr.partition("/")
-    message = _MESSAGE()
+    message = _message()
     message["family"] = _family(host)
     message["prefixlen"] = int(prefix or (128 if ":" in host else 32))
     message["index"] = index
@@ -180,7 +189,8 @@ def _held(cidr: str, index: int, lease_s: int) -> Any:
     if message["family"] == socket.AF_INET6:
         # Never the source of this host's own connections; usable at once, not after a second.
         preferred_s = 0
-        message["attrs"].append(("IFA_FLAGS", IFA_F_NODAD | IFA_F_NOPREFIXROUTE))
+        flags = _pyroute2().IFA_F_NODAD | _pyroute2().IFA_F_NOPREFIXROUTE
+        message["attrs"].append(("IFA_FLAGS", flags))
     lease = {"ifa_preferred": preferred_s, "ifa_valid": lease_s, "cstamp": 0, "tstamp": 0}
     message["attrs"].append(("IFA_CACHEINFO", lease))
     return message
@@ -193,7 +203,7 @@ def _encoded(message: Any) -> bytes:
 
 def _decoded(message: Message) -> Any:
     length = HEADER.size + len(message.payload)
-    decoded = _MESSAGE(HEADER.pack(length, message.type, 0, 0, 0) + message.payload)
+    decoded = _message(HEADER.pack(length, message.type, 0, 0, 0) + message.payload)
     decoded.decode()
     return decoded
 

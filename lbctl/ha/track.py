@@ -53,9 +53,9 @@ class Tracker:
     """
     Faults of the tracked programs over time.
 
-    Invariant: a fault appears once its cause has lasted for its grace time, and goes only after
-    ``RECOVERY_S`` seconds without any cause, so that a program that comes and goes does not move
-    the addresses to and fro.
+    Invariant: a fault appears once its cause has lasted for its grace time, and each goes, or
+    becomes a lesser one, only after ``RECOVERY_S`` seconds without its cause: a program that comes
+    and goes, beside others or alone, does not move the addresses to and fro.
     """
 
     def __init__(self, track: Iterable[str]) -> None:
@@ -63,8 +63,7 @@ class Tracker:
         self._programs: dict[str, Program] = {}
         self._down_since: dict[str, float] = {}
         self._deaths: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=CRASHES))
-        self._standing: tuple[Fault, ...] = ()
-        self._last_wrong: float = float("-inf")
+        self._standing: dict[tuple[str, int], tuple[Fault, float]] = {}
 
     def reset(self, programs: Mapping[str, Program], now: float) -> None:
         """Start from what supervisord says now."""
@@ -84,13 +83,13 @@ class Tracker:
 
     def faults(self, now: float) -> tuple[Fault, ...]:
         """What is wrong by now, worst first; ask again whenever time has passed."""
-        current = tuple(sorted(self._causes(now), key=lambda fault: (-fault.severity, fault.what)))
-        if current:
-            self._last_wrong = now
-            self._standing = current
-        elif now - self._last_wrong >= RECOVERY_S:
-            self._standing = ()
-        return self._standing
+        for name, fault in self._causes(now):
+            self._standing[name, fault.severity] = fault, now
+        self._standing = {k: v for k, v in self._standing.items() if now - v[1] < RECOVERY_S}
+        worst = {name: self._standing[name, s][0] for name, s in sorted(self._standing)}
+        groups = {p.name: p.group for p in self._programs.values() if p.group != p.name}
+        shown = (fault for name, fault in worst.items() if groups.get(name) not in worst)
+        return tuple(sorted(shown, key=lambda fault: (-fault.severity, fault.what)))
 
     def is_up(self, item: str) -> bool:
         """Whether any program of *item* (a group or a program) runs."""
@@ -106,19 +105,20 @@ class Tracker:
             else:
                 self._down_since.setdefault(item, now)
 
-    def _causes(self, now: float) -> Iterable[Fault]:
+    def _causes(self, now: float) -> Iterable[tuple[str, Fault]]:
         down = set()
         for item in self._track:
             if self._is_down(item, now):
                 down.add(item)
-                yield Fault(f"{item} is {self._worst_state(item)}", _SEVERITY.get(item, 4))
+                severity = _SEVERITY.get(item, 4)
+                yield item, Fault(f"{item} is {self._worst_state(item)}", severity)
         for program in self._programs.values():
             if program.name in _IGNORED or program.group in down or program.name in down:
                 continue
             if program.state is ProgramState.FATAL:
-                yield Fault(f"{program.name} is FATAL", _SEVERITY_FATAL)
+                yield program.name, Fault(f"{program.name} is FATAL", _SEVERITY_FATAL)
             elif self._keeps_dying(program, now):
-                yield Fault(f"{program.name} keeps dying", _SEVERITY_FATAL)
+                yield program.name, Fault(f"{program.name} keeps dying", _SEVERITY_FATAL)
 
     def _is_down(self, item: str, now: float) -> bool:
         since = self._down_since.get(item)

@@ -166,6 +166,9 @@ class Vipd:
     def renew(self) -> None:
         """Renew the lease, or not, on the evidence there is."""
         keeper = self._p.keeper
+        if keeper.role.name is RoleName.INIT:
+            # Nothing is held before ucarp runs, and a first look at addresses would hold that up.
+            return
         what, doubt = verdict(keeper.role, self._evidence(), self._patience_s())
         try:
             if what is Verdict.DROP and keeper.role.name is RoleName.MASTER:

@@ -53,8 +53,9 @@ class Worth:
         return name in self._own
 
     def yield_to(self, advskew: int) -> None:
-        """Do not win against a peer that speaks with *advskew*."""
-        self._yielded_to = min(advskew, FAULTY_ADVSKEW - 1)
+        """Do not win against a peer that speaks with *advskew*, unless it is a faulty one."""
+        if advskew < FAULTY_ADVSKEW:
+            self._yielded_to = advskew
 
     def judge(self) -> int:
         """Work out the faults, have the next ucarp speak accordingly; its advskew."""

@@ -114,52 +114,61 @@ def configure(
     certs = collector.attempt(lambda: _read_certs(dirs))
     password = collector.attempt(lambda: read_stats_password(settings))
     sourced = collector.attempt(lambda: _haproxy_text(dirs, settings, has_certs=bool(certs)))
-    if model is not None and sourced is not None and sourced.path is not None:
-        collector.add(
-            problems_of(
-                sourced.text,
-                vips=vips,
-                processes=len(model.processes),
-                bind_nonlocal=facts.binds_nonlocal,
-                is_nbproc=facts.version.has_native_nbproc,
-                name=str(sourced.path),
-            )
-        )
+    if model is not None and sourced is not None:
+        collector.add(_own_problems(sourced, vips, model, facts))
     collector.raise_if_any()
     assert model is not None
     assert certs is not None
     assert sourced is not None
     text, source = sourced.text, sourced.path
-    binds = binds_of(text)
-    texts = {
-        dirs.run.haproxy_cfg: text,
-        **process_files(
-            model.processes,
-            settings,
-            dirs.run,
-            is_nbproc=facts.version.has_native_nbproc,
-            password=password,
-            has_exporter=facts.version.has_exporter,
-        ),
-        **nginx_files(
-            dirs.config,
-            dirs.run,
-            dirs.state,
-            hostname=facts.hostname,
-            node=facts.node,
-            front=front_door([(bind.address, bind.port) for bind in binds]),
-        ),
-    }
     tls = (settings.http.tls_bind,) if certs else ()
     return Configuration(
         model=model,
         source=source,
-        texts=texts,
+        texts={
+            dirs.run.haproxy_cfg: text,
+            **process_files(
+                model.processes,
+                settings,
+                dirs.run,
+                is_nbproc=facts.version.has_native_nbproc,
+                password=password,
+                has_exporter=facts.version.has_exporter,
+            ),
+            **_nginx_texts(dirs, facts, text),
+        },
         certs=certs,
         claims=_claims(text, source, settings, model),
         binds=(settings.http.bind, *tls) if source is None else (),
         password=password,
         warnings=model.warnings,
+    )
+
+
+def _own_problems(
+    sourced: _Sourced, vips: tuple[str, ...], model: ProcessModel, facts: HostFacts
+) -> tuple[Problem, ...]:
+    """What HAProxy may accept in the operator's file, and this bundle cannot run."""
+    if sourced.path is None:
+        return ()
+    return problems_of(
+        sourced.text,
+        vips=vips,
+        processes=len(model.processes),
+        bind_nonlocal=facts.binds_nonlocal,
+        is_nbproc=facts.version.has_native_nbproc,
+        name=str(sourced.path),
+    )
+
+
+def _nginx_texts(dirs: Dirs, facts: HostFacts, haproxy_cfg: str) -> dict[Path, str]:
+    return nginx_files(
+        dirs.config,
+        dirs.run,
+        dirs.state,
+        hostname=facts.hostname,
+        node=facts.node,
+        front=front_door([(bind.address, bind.port) for bind in binds_of(haproxy_cfg)]),
     )
 
 

@@ -83,9 +83,14 @@ def _haproxies(scene: Scene) -> list[Supervised]:
 
 
 def _nginx(scene: Scene) -> Supervised:
-    argv = [*scene.privileges.prefix(Kind.SERVER), *nginx_argv(scene)]
+    prefix = scene.privileges.prefix(Kind.SERVER)
+    # As the user itself: what it left in the pid file must not lead root's kill.
+    before = shlex.join([*prefix, "/bin/sh", "-c", _end_remains(scene.run)])
     command = shell_line(
-        argv, scene.run.log_fifo("nginx"), Output.FIFO, before=_without_remains(scene.run)
+        [*prefix, *nginx_argv(scene)],
+        scene.run.log_fifo("nginx"),
+        Output.FIFO,
+        before=f"{before}; ",
     )
     return Supervised(
         "nginx", command, _NGINX, str(scene.run.root), stop_signal="QUIT", stop_wait_s=_STOP_S
@@ -96,14 +101,15 @@ def nginx_argv(scene: Scene) -> tuple[str, ...]:
     return (scene.binaries["nginx"], *scene.nginx_options, "-c", str(scene.run.nginx_conf))
 
 
-def _without_remains(run: RunDir) -> str:
+def _end_remains(run: RunDir) -> str:
     """
     A killed master leaves its workers on the ports and its socket in the file system; the next one
     would fail on either. As long as a worker lives, no new process gets its group's number.
     """
     pid, socket = shlex.quote(str(run.nginx_pid)), shlex.quote(str(run.nginx_socket))
-    end_workers = f"if read -r P <{pid} && ! kill -0 $P; then kill -9 -- -$P; fi 2>/dev/null"
-    return f"{end_workers}; rm -f {socket}; "
+    # dash knows "--" after "-s KILL" alone.
+    end_workers = f'if read -r P <{pid} && ! kill -0 "$P"; then kill -s KILL -- "-$P"; fi'
+    return f"{{ {end_workers}; }} 2>/dev/null; rm -f {socket}"
 
 
 def _ucarp(scene: Scene) -> Supervised:

@@ -163,7 +163,8 @@ def _address_problem(word: str) -> str:
         return f"{word!r} is not an IP address"
     if "/" in word:
         return f"{word!r}: give the address without a prefix length: {parsed.ip}"
-    return _unfit(parsed.ip)
+    # An interface forgets the zone, so the address is read by itself.
+    return _unfit(ip_address(word))
 
 
 def _unfit(address: IPv4Address | IPv6Address) -> str:

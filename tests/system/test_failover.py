@@ -253,7 +253,8 @@ def test_link_that_flaps_leaves_one_master(stage: Stage, wire: Wire) -> None:
     stage.tell(f"link flaps for 2 s, then: {_outage(probe, steady)}, {stays.name} stays")
 
     assert probe.outage_ms(steady) <= OUTAGE_MS
-    _assert_one_master(wire, probe, stays, steady, stage.tell)
+    served = probe.successes(steady)[0].end_ns
+    _assert_one_master(wire, probe, stays, served, stage.tell)
 
 
 def _outage(probe: Probe, mark: int) -> str:

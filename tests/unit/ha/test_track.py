@@ -88,6 +88,38 @@ def test_a_fault_goes_only_after_the_recovery_time() -> None:
     assert t.faults(NOW + RECOVERY_S) == ()
 
 
+def test_each_fault_stands_for_its_own_recovery_time() -> None:
+    t = tracker()
+    for name in ("haproxy-01", "haproxy-02", "nginx"):
+        t.feed(says(name, S.BACKOFF), NOW)
+    both = t.faults(NOW)
+    t.feed(says("haproxy-01", S.STARTING), NOW + 1)
+    assert t.faults(NOW + 1) == both
+
+    assert t.faults(NOW + RECOVERY_S) == (Fault("nginx is BACKOFF", 6),)
+
+
+def test_one_process_of_a_group_that_is_down_does_not_count_twice() -> None:
+    t = tracker()
+    t.feed(says("haproxy-01", S.FATAL), NOW)
+    assert t.faults(NOW) == (Fault("haproxy-01 is FATAL", 2),)
+    t.feed(says("haproxy-02", S.BACKOFF), NOW + 1)
+
+    assert t.faults(NOW + 1) == (Fault("haproxy is FATAL", 12),)
+
+
+def test_a_fault_that_becomes_a_lesser_one_counts_in_full_for_its_recovery_time() -> None:
+    t = tracker()
+    for n in range(CRASHES):
+        t.feed(says("nginx", S.EXITED), NOW + n)
+        t.feed(says("nginx", S.BACKOFF if n == 2 else S.RUNNING), NOW + n + 0.1)
+        t.faults(NOW + n + 0.1)
+    last = NOW + 2.1
+
+    assert t.faults(last + RECOVERY_S - 0.1) == (Fault("nginx is BACKOFF", 6),)
+    assert t.faults(last + RECOVERY_S) == (Fault("nginx keeps dying", 2),)
+
+
 def test_a_program_that_keeps_dying_is_a_fault_even_while_it_is_up() -> None:
     t = tracker()
     for n in range(CRASHES):

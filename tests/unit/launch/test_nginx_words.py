@@ -12,8 +12,10 @@ from lbctl.render.nginx import front_door
     "line",
     [
         'nginx: [emerg] unknown directive "bogus" in /haproxy/nginx.d/x.conf:3',
-        '2026/11/21 02:21:09 [emerg] 4107#4107: unknown directive "bogus" in '
-        "/haproxy/nginx.d/x.conf:3",
+        (
+            '2026/11/21 02:21:09 [emerg] 4107#4107: unknown directive "bogus" in '
+            "/haproxy/nginx.d/x.conf:3"
+        ),
     ],
 )
 def test_refusal_is_a_problem_of_file_and_line(line: str) -> None:

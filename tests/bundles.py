@@ -9,15 +9,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -30,6 +26,8 @@ from lbctl.layout import ConfigDir, RunDir, StateDir
 
 LBCTL = (sys.executable, "-m", "lbctl")
 
+#: supervisord starts a killed program again within this.
+RESTART_S = 1.0
 #: A worker of HAProxy ends when it finds its master gone, or is ended.
 STRAYS_S = 3.0
 
@@ -212,6 +210,14 @@ class Bundle:
         )
         return took_s
 
+    def recovers(self, port: int, *, tls: bool = False) -> str:
+        """Kill programs, see them started again and serve; how long that took, in words."""
+        names = ("nginx", "haproxy-01")
+        took = {name: self.kill_and_wait_restart(name, RESTART_S) for name in names}
+        self.wait_answer(port, tls=tls, within_s=2)
+        self.wait_up(within_s=5)
+        return ", ".join(f"{name} back in {s * 1000:.0f} ms" for name, s in took.items())
+
     def strays(self) -> dict[int, str]:
         """Processes of the bundle that do not descend from supervisord any more, by pid."""
         assert self.process is not None
@@ -313,7 +319,7 @@ class Bundle:
         """Addresses and listening sockets of its host; without one, nothing: others live here."""
         if self.host is None:
             return []
-        said = self.host.run(["ip", "-o", "addr"]).stdout, self.host.run(["ss", "-Hlntp"]).stdout
+        said = self.host.run(["ip", "-br", "addr"]).stdout, self.host.run(["ss", "-Hlntp"]).stdout
         return sorted(line for part in said for line in part.splitlines())
 
     def _sockets(self) -> Iterator[Path]:
@@ -364,38 +370,6 @@ def status_of(bundle: Bundle) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
-
-
-def free_ports(count: int) -> list[int]:
-    """Consecutive TCP ports that nobody has, at this moment."""
-    for base in range(20000 + os.getpid() % 5000, 60000, count):
-        try:
-            sockets = [socket.create_server(("0.0.0.0", base + step)) for step in range(count)]
-        except OSError:
-            continue
-        for one in sockets:
-            one.close()
-        return list(range(base, base + count))
-    message = "no free ports"
-    raise AssertionError(message)
-
-
-def hidden(root: Path, *programs: str) -> tuple[str, ...]:
-    """A wrapper in whose mounts these programs are not: lbctl looks beyond PATH."""
-    empty = root / "not-installed"
-    empty.write_text("")
-    found = [path for name in programs if (path := shutil.which(name))]
-    assert len(found) == len(programs)
-    hide = " && ".join(f"mount --bind {empty} {os.path.realpath(path)}" for path in found)
-    return ("unshare", "-m", "sh", "-c", f'{hide} && exec "$@"', "sh")
-
-
-@contextmanager
-def open_directory() -> Iterator[Path]:
-    """A short path that any user may enter, unlike pytest's own."""
-    with tempfile.TemporaryDirectory(prefix="lb-") as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
 
 
 def _is_held(path: Path) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
+import time
 from pathlib import Path
 
 from lbctl.agent.agent import Agent
@@ -19,6 +20,8 @@ from lbctl.spec import BundleSpec, read_spec
 
 log = logging.getLogger(__name__)
 
+RESTART_PAUSE_S = 1.0
+
 
 def main() -> int:
     """``python -m lbctl.daemons.agent RUN_DIR``, an event listener of supervisord."""
@@ -28,6 +31,8 @@ def main() -> int:
         asyncio.run(_live(read_spec(run.spec), run))
     except LbctlError as error:
         log.error("%s", error)
+        # supervisord has no back-off for an event listener: it counts as running at once.
+        time.sleep(RESTART_PAUSE_S)
         return EXIT_UNEXPECTED
     return EXIT_OK
 

@@ -118,18 +118,15 @@ def find(vip: str | IPv4Address, name: str = "auto", *, others: Iterable[str] = 
     virtual = {str(address), *(other.partition("/")[0] for other in others)}
     with _route() as netlink:
         links = {link.index: link for link in _links(netlink)}
-        owned = [
-            own
-            for own in _owned(netlink)
-            if own.index in links and str(own.interface.ip) not in virtual
-        ]
+        present = [own for own in _owned(netlink) if own.index in links]
+    owned = [own for own in present if str(own.interface.ip) not in virtual]
     found = (
         _by_subnet(address, links, owned)
         if name == "auto"
         else _by_name(address, name, links, owned)
     )
     if isinstance(found, Problem):
-        raise ValidationError([found])
+        raise ValidationError([_own_address(address, links, present) or found])
     link = links[found.index]
     if not link.is_up:
         what = f"{link.name} is down: set it up (ip link set {link.name} up)"
@@ -143,6 +140,24 @@ def find(vip: str | IPv4Address, name: str = "auto", *, others: Iterable[str] = 
         is_up=link.is_up,
         has_carrier=link.has_carrier,
     )
+
+
+def _own_address(
+    address: IPv4Address, links: dict[int, Link], present: list[_Owned]
+) -> Problem | None:
+    """Why nothing fits where *address* is the only one that this host has in its subnet."""
+    # Alone in its subnet (/32) it is one that an earlier bundle had.
+    own = next(
+        (o for o in present if o.interface.ip == address and o.interface.network.prefixlen < 32),
+        None,
+    )
+    if own is None:
+        return None
+    what = (
+        f"{address} is the address that {links[own.index].name} has already: a virtual address is "
+        "a further one, which both hosts can take"
+    )
+    return Problem("VIP", what)
 
 
 def _by_subnet(
@@ -170,6 +185,8 @@ def _by_name(
     if index is None:
         names = ", ".join(link.name for link in links.values() if not link.is_loopback)
         return Problem("interface", f"{name}: no such interface; this host has: {names or 'none'}")
+    if links[index].is_loopback:
+        return Problem("interface", f"{name} is a loopback: the other host cannot be heard there")
     own_here = [own for own in owned if own.index == index]
     if not own_here:
         listed = _listed(links, owned)

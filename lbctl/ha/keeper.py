@@ -187,8 +187,10 @@ class Keeper:
 
     def _remove(self, present: Mapping[str, float | None]) -> None:
         errors = []
-        for address in self._group.addresses:
-            if address not in present:
+        ours = {address.partition("/")[0] for address in self._group.addresses}
+        for address in present:
+            # Whatever its prefix: it would be answered for all the same.
+            if address.partition("/")[0] not in ours:
                 continue
             try:
                 self._table.drop(address)

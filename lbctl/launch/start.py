@@ -70,6 +70,8 @@ def prepare(
     dirs: Dirs, request: Request, settings: Settings, listening: Listening | None, warn: Warn
 ) -> BundleSpec:
     """Everything between the locks and the exec."""
+    if not dirs.config.root.is_dir():
+        warn(f"{dirs.config.root} is no directory: nothing is configured, the defaults run")
     fit_host = judge_host(request, settings, warn)
     with tree.writing("--state-dir", dirs.state.root):
         node = identity.node_id(dirs.state)

@@ -19,6 +19,7 @@ _FATAL = frozenset({"emerg", "alert", "crit", "error"})
 #: Said by one that may not write the log its Debian package names, before it reads our own.
 _HARMLESS = "could not open error log file"
 _SYNTAX_OK = "syntax is ok"
+_NOT_HERE = re.compile(r"^bind\(\) to .* failed \(99: ")
 _NOT_PERMITTED = re.compile(r"^bind\(\) to .* failed \(13: Permission denied\)")
 _LISTEN = re.compile(r"^\s*listen\s+(?P<address>[^\s;]+)", re.MULTILINE)
 _ERROR_LOG_OPTION = (1, 19, 5)
@@ -85,7 +86,11 @@ def read_messages(text: str) -> Iterator[tuple[str, Problem]]:
         if found is None or _HARMLESS in line:
             continue
         where = f"{found['file']}:{found['line']}" if found["file"] else "nginx -t"
-        yield found["level"], Problem(where, found["text"])
+        hint = ""
+        if _NOT_HERE.match(found["text"]):
+            hint = ": this host does not have it; a virtual address only the MASTER has, so listen "
+            hint += "on the port alone"
+        yield found["level"], Problem(where, found["text"] + hint)
 
 
 def listens_of(dump: str) -> Iterator[tuple[str, int]]:

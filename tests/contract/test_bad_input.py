@@ -7,82 +7,24 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 
 import pytest
 
 from lbctl.errors import EXIT_CONFIG, EXIT_USAGE, EXIT_VALIDATION
-from lbctl.haproxy.cpus import usable_cpus
-from lbctl.lab.wait import wait_until
-from lbctl.layout import SOCKET_PATH_MAX_BYTES
-from tests.bundles import Bundle, Refusal, free_ports, hidden, open_directory
+from tests.bundles import Bundle
+from tests.places import NOBODY
+from tests.sites import Site, good_site
 
 pytestmark = pytest.mark.contract
 
-#: setpriv as root: the words that make the rest another user's, capabilities gone.
-NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--bounding-set=-all")
 WITHOUT_OVERRIDE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
-
-GOOD_CFG = """\
-defaults
-    mode http
-    timeout connect 1s
-    timeout client 5s
-    timeout server 5s
-frontend web
-    bind 127.0.0.1:{port}
-    http-request return status 200 content-type text/plain string good
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A bundle on high ports of loopback that would start as it is."""
-
-    bundle: Bundle
-    http: int
-    stats: int
-    other: int
-
-    @property
-    def settings(self) -> dict[str, object]:
-        return {
-            "http": {"bind": f"127.0.0.1:{self.http}"},
-            "haproxy": {"processes": 1, "stats": {"port_base": self.stats}},
-        }
-
-    @property
-    def good_cfg(self) -> str:
-        return GOOD_CFG.format(port=self.http)
-
-    def refused(self, status: int, *words: str, arguments: tuple[str, ...] = ()) -> Refusal:
-        refusal = self.bundle.refusal(*arguments)
-
-        assert refusal.status == status, refusal.said
-        assert refusal.said.startswith("lbctl: error: ") or "\nlbctl: error: " in refusal.said
-        assert "Traceback" not in refusal.said
-        assert refusal.printed == ""
-        refusal.names(*words)
-        return refusal
 
 
 @pytest.fixture(name="site")
 def _site() -> Iterator[Site]:
-    with open_directory() as root:
-        bundle = Bundle(root)
-        http, other, stats, *_ = free_ports(2 + usable_cpus().count + 1)
-        site = Site(bundle, http, stats, other)
-        bundle.configure(site.settings)
-        try:
-            yield site
-        finally:
-            bundle.end()
+    with good_site() as site:
+        yield site
 
 
 @pytest.mark.parametrize(
@@ -233,6 +175,18 @@ def test_haproxy_cfg_that_the_user_may_not_read_is_named(site: Site) -> None:
     site.refused(EXIT_VALIDATION, str(site.bundle.config.haproxy_cfg), "Permission denied")
 
 
+def test_missing_config_dir_is_a_warning(site: Site) -> None:
+    bundle = site.bundle
+    bundle.config = type(bundle.config)(bundle.root / "confg")
+    bundle.environ |= {
+        "LBCTL_HTTP_BIND": f"127.0.0.1:{site.http}",
+        "LBCTL_HAPROXY_STATS_PORT_BASE": str(site.stats),
+    }
+    site.serves("The load balancer runs")
+
+    assert f"warning: {bundle.config.root} is no directory" in bundle.text()
+
+
 def test_config_dir_that_the_user_may_not_enter_is_named(site: Site) -> None:
     site.bundle.configure(haproxy_cfg=site.good_cfg)
     site.bundle.config.root.chmod(0o700)
@@ -257,7 +211,7 @@ def test_haproxy_cfg_of_root_alone_serves(site: Site) -> None:
     site.bundle.configure(haproxy_cfg=site.good_cfg)
     site.bundle.config.haproxy_cfg.chmod(0o600)
 
-    _serves(site, "good")
+    site.serves("good")
 
 
 def test_broken_nginx_d_is_named_by_line(site: Site) -> None:
@@ -266,131 +220,6 @@ def test_broken_nginx_d_is_named_by_line(site: Site) -> None:
     broken.write_text("server {\n    listen 127.0.0.1:1;\n    rooot /;\n}\n")
 
     site.refused(EXIT_VALIDATION, f"{broken}:3", "rooot")
-
-
-@pytest.mark.parametrize("program", ["haproxy", "nginx", "setpriv"])
-def test_program_that_is_not_installed_is_named_with_its_package(site: Site, program: str) -> None:
-    packages = {"haproxy": "haproxy", "nginx": "nginx", "setpriv": "util-linux"}
-    site.bundle.wrapper = hidden(site.bundle.root, program)
-
-    site.refused(EXIT_VALIDATION, f"{program} is not installed", f"package {packages[program]}")
-
-
-def test_every_missing_program_is_reported_at_once(site: Site) -> None:
-    site.bundle.wrapper = hidden(site.bundle.root, "haproxy", "nginx")
-
-    site.refused(EXIT_VALIDATION, "package haproxy", "package nginx")
-
-
-@pytest.mark.parametrize("wanted", ["http", "stats", "nginx"])
-def test_port_of_another_program_is_named_with_its_pid(site: Site, wanted: str) -> None:
-    port = {"http": site.http, "stats": site.stats, "nginx": site.other}[wanted]
-    _nginx_on(site, site.other)
-    serve = f"import socket, time; s = socket.create_server(('', {port})); time.sleep(60)"
-    with _running([sys.executable, "-c", serve], port) as pid:
-        site.refused(EXIT_VALIDATION, f":{port}", "python", f"pid {pid}")
-
-
-@pytest.mark.parametrize("wanted", ["http", "stats"])
-def test_port_of_another_haproxy_is_named_with_its_pid(site: Site, wanted: str) -> None:
-    port = {"http": site.http, "stats": site.stats}[wanted]
-    cfg = site.bundle.root / "other.cfg"
-    cfg.write_text(GOOD_CFG.format(port=port))
-    with _running(["haproxy", "-db", "-f", str(cfg)], port) as pid:
-        site.refused(EXIT_VALIDATION, f":{port}", "haproxy", f"pid {pid}")
-
-
-def test_port_that_haproxy_and_nginx_both_want_is_refused(site: Site) -> None:
-    _nginx_on(site, site.http)
-
-    site.refused(EXIT_VALIDATION, f":{site.http}", "HAProxy", "nginx")
-
-
-def test_second_start_on_the_same_directories_is_refused_and_disturbs_nothing(site: Site) -> None:
-    bundle = site.bundle
-    process = bundle.start()
-    bundle.wait_up()
-    second = Bundle(bundle.root)
-    before = bundle.programs()
-    refused = subprocess.run(
-        second.run_argv(), capture_output=True, text=True, timeout=8, env=second.whole_environ()
-    )
-
-    assert refused.returncode == EXIT_VALIDATION
-    assert f"pid {process.pid}" in refused.stderr
-    assert str(bundle.run.root) in refused.stderr
-    assert bundle.programs() == before
-    bundle.wait_answer(site.http)
-
-
-@pytest.mark.parametrize("flag", ["run", "state"])
-def test_directory_of_another_bundle_is_refused(site: Site, flag: str) -> None:
-    bundle = site.bundle
-    process = bundle.start()
-    bundle.wait_up()
-    with open_directory() as root:
-        second = Bundle(root)
-        setattr(second, flag, getattr(bundle, flag))
-        refused = subprocess.run(
-            second.run_argv(), capture_output=True, text=True, timeout=8, env=second.whole_environ()
-        )
-
-    assert refused.returncode == EXIT_VALIDATION
-    assert f"pid {process.pid}" in refused.stderr
-    assert str(getattr(bundle, flag).root) in refused.stderr
-    bundle.wait_answer(site.http)
-
-
-@pytest.mark.parametrize("flag", ["run", "state"])
-def test_file_in_place_of_a_directory_is_named(site: Site, flag: str) -> None:
-    root = getattr(site.bundle, flag).root
-    root.rmdir()
-    root.write_text("")
-
-    site.refused(EXIT_VALIDATION, f"--{flag}-dir", str(root))
-
-
-@pytest.mark.parametrize("flag", ["run", "state"])
-def test_read_only_directory_is_named(site: Site, flag: str) -> None:
-    root = str(getattr(site.bundle, flag).root)
-    script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
-    site.bundle.wrapper = ("unshare", "-m", "sh", "-c", script, root)
-
-    site.refused(EXIT_VALIDATION, f"--{flag}-dir", root, "Read-only file system")
-
-
-@pytest.mark.parametrize("flag", ["run", "state"])
-def test_directory_of_somebody_else_is_refused_untouched(site: Site, flag: str) -> None:
-    root = getattr(site.bundle, flag).root
-    (root / "passwd").write_text("precious")
-
-    site.refused(EXIT_VALIDATION, f"--{flag}-dir", str(root), "passwd")
-    assert [path.name for path in root.iterdir()] == ["passwd"]
-    assert (root / "passwd").read_text() == "precious"
-
-
-def test_run_dir_whose_sockets_would_be_too_long_is_refused(site: Site) -> None:
-    bundle = site.bundle
-    bundle.run = type(bundle.run)(bundle.root / ("r" * SOCKET_PATH_MAX_BYTES))
-
-    site.refused(EXIT_VALIDATION, "--run-dir", "too long", str(SOCKET_PATH_MAX_BYTES))
-    assert not bundle.run.root.exists()
-
-
-def test_more_processes_than_cpus_is_a_warning_and_runs(site: Site) -> None:
-    count = usable_cpus().count + 1
-    site.bundle.configure(
-        {
-            "http": {"bind": f"127.0.0.1:{site.http}"},
-            "haproxy": {"processes": count, "stats": {"port_base": site.stats}},
-        }
-    )
-    site.bundle.start()
-    site.bundle.wait_up()
-
-    assert f"warning: haproxy.processes = {count}" in site.bundle.text()
-    for number in range(count):
-        site.bundle.wait_answer(site.stats + number)
 
 
 def test_correct_start_works_after_each_refused_one(site: Site) -> None:
@@ -410,44 +239,10 @@ def test_correct_start_works_after_each_refused_one(site: Site) -> None:
         assert site.bundle.refusal().status == status
         site.bundle.configure(site.settings, haproxy_cfg=site.good_cfg)
         (nginx_d / "site.conf").unlink(missing_ok=True)
-        _serves(site, "good")
+        site.serves("good")
 
 
 def _run_as_nobody(bundle: Bundle) -> None:
     for root in (bundle.run.root, bundle.state.root):
         shutil.chown(root, "nobody", "nogroup")
     bundle.wrapper = NOBODY
-
-
-def _serves(site: Site, words: str) -> None:
-    site.bundle.start()
-    site.bundle.wait_up()
-    assert words in site.bundle.wait_answer(site.http)
-    status, _ = site.bundle.stop()
-    assert status == 0
-
-
-def _nginx_on(site: Site, port: int) -> None:
-    site.bundle.config.nginx_d.mkdir(exist_ok=True)
-    text = f"server {{\n    listen 127.0.0.1:{port};\n}}\n"
-    (site.bundle.config.nginx_d / "site.conf").write_text(text)
-
-
-@contextmanager
-def _running(argv: list[str], port: int) -> Iterator[int]:
-    """A program that listens on a port; its pid."""
-    program = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_until(lambda: _accepts(port), 5, f"{argv[0]} on {port}")
-        yield program.pid
-    finally:
-        program.send_signal(signal.SIGKILL)
-        program.wait(5)
-
-
-def _accepts(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 0.5).close()
-    except OSError:
-        return False
-    return True

@@ -15,7 +15,8 @@ import pytest
 
 from lbctl.lab.wait import wait_until
 from lbctl.layout import share
-from tests.bundles import Bundle, free_ports, members_of, open_directory
+from tests.bundles import Bundle, members_of
+from tests.places import free_ports, open_directory
 
 pytestmark = pytest.mark.contract
 

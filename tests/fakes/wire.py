@@ -78,12 +78,15 @@ class Wire:
         found = [Heard(int(at), kind, address, mac) for at, kind, address, mac in lines]
         return [one for one in found if one.at_ns >= since]
 
-    def announced(self, address: str, since: int) -> list[Heard]:
-        """Announcements of one address, in order; a gratuitous ARP counts once, not per form."""
+    def announced(self, address: str, mac: str, since: int) -> list[Heard]:
+        """
+        Announcements that *address* is at *mac*, in order; a gratuitous ARP counts once, and not
+        once for each of its two forms.
+        """
         return [
             one
             for one in self.heard(since)
-            if one.address == address and one.kind in ("arp-request", "na")
+            if (one.address, one.mac) == (address, mac) and one.kind in ("arp-request", "na")
         ]
 
     def doubled(self, since: int) -> tuple[int, int] | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,8 @@ from lbctl.ha.vhid import derived
 from lbctl.lab.hosts import Host, Lab
 from lbctl.lab.process import Process
 from lbctl.lab.wait import wait_until
-from tests.bundles import Bundle, Refusal, hidden
+from tests.bundles import Bundle, Refusal
+from tests.places import NOBODY, hidden
 
 pytestmark = pytest.mark.system
 
@@ -65,6 +67,16 @@ def _lab() -> Iterator[Lab]:
 @pytest.fixture(name="bundle")
 def _bundle(lab: Lab) -> Iterator[Bundle]:
     """One on host a that would start, in directories of its own."""
+    yield from _made(lab)
+
+
+@pytest.fixture(name="other")
+def _other(lab: Lab) -> Iterator[Bundle]:
+    """Another one there."""
+    yield from _made(lab)
+
+
+def _made(lab: Lab) -> Iterator[Bundle]:
     bundle = Bundle(lab["a"].directory / f"{next(_numbers)}", lab["a"])
     yield bundle
     bundle.end()
@@ -75,7 +87,13 @@ def test_vip_in_no_subnet_is_refused_with_the_subnets_there_are(bundle: Bundle) 
 
 
 def test_vip_that_is_the_hosts_own_address_is_refused(bundle: Bundle) -> None:
-    refused(bundle, "10.0.1.11", vip="10.0.1.11")
+    refused(bundle, "10.0.1.11 is the address that eth0 has already", vip="10.0.1.11")
+
+
+def test_loopback_is_refused_as_interface(bundle: Bundle) -> None:
+    bundle.environ["DEV"] = "lo"
+
+    refused(bundle, "lo is a loopback")
 
 
 def test_unknown_interface_is_named_with_those_there_are(bundle: Bundle) -> None:
@@ -126,13 +144,32 @@ def test_bind_to_a_virtual_address_without_transparent_is_named_by_line(
     refused(bundle, where, address, "'transparent'", more=("10.0.1.202",))
 
 
+def test_nginx_listening_on_a_virtual_address_is_refused_with_the_way_out(bundle: Bundle) -> None:
+    bundle.config.nginx_d.mkdir()
+    (bundle.config.nginx_d / "site.conf").write_text(f"server {{ listen {VIP}:8080; }}\n")
+
+    refused(bundle, f"{VIP}:8080", "listen on the port alone")
+
+
+def test_ports_below_1024_are_refused_to_a_user_without_the_right(bundle: Bundle) -> None:
+    for root in (bundle.run.root, bundle.state.root):
+        shutil.chown(root, "nobody", "nogroup")
+    bundle.wrapper = NOBODY
+    refusal = bundle.refusal()
+
+    assert refusal.status == EXIT_VALIDATION, refusal.said
+    refusal.names("HAProxy is to listen on *:80", "not permitted", "NET_BIND_SERVICE")
+
+
 def test_addresses_that_another_host_has_are_refused_with_its_mac(lab: Lab, bundle: Bundle) -> None:
     b = lab["b"]
     with _address(b, VIP), _address(b, "10.0.1.202"):
         refused(bundle, f"{VIP} is in use", "10.0.1.202 is in use", b.mac, more=("10.0.1.202",))
 
 
-def test_id_of_a_vrrp_router_is_refused_and_the_free_one_works(lab: Lab, bundle: Bundle) -> None:
+def test_id_of_a_vrrp_router_is_refused_and_the_free_one_works(
+    lab: Lab, bundle: Bundle, other: Bundle
+) -> None:
     vhid = derived(VIP)
     with _keepalived(lab["b"], vhid):
         refusal = refused(bundle, f"vhid {vhid}", "10.0.1.12", "VRRP")
@@ -144,6 +181,9 @@ def test_id_of_a_vrrp_router_is_refused_and_the_free_one_works(lab: Lab, bundle:
 
         assert free != vhid
         bundle.wait_answer(80, address=VIP)
+        other.environ["VHID"] = str(free)
+        other.configure({"http": {"bind": ":8080"}, "haproxy": {"stats": {"port_base": 9001}}})
+        refused(other, f"this host speaks for {VIP} already")
         assert bundle.stop()[0] == 0
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,8 @@ GIVEN_UP_WITHIN_S = 12.0
 REVIVED_WITHIN_S = 8.0
 #: A fault is over after 5 s without a cause.
 RECOVERED_WITHIN_S = 8.0
+#: A backup that is better takes over when it has heard the master, up to 1 s late.
+HEARD_WITHIN_S = 2.5
 
 NGINX_PORT = 8080
 NGINX_CONF = f"server {{ listen {NGINX_PORT}; location / {{ return 200; }} }}\n"
@@ -118,21 +121,35 @@ def wait_well(pair: Pair, within_s: float = 20.0) -> tuple[Node, Node]:
 
 
 def faults(node: Node) -> list[str]:
-    return list(node.status()["ha"]["faults"])
-
-
-def restarts(node: Node, program: str) -> int:
     """
-    How often the agent says that *program* was started again.
+    What vipd finds wrong.
 
     Raises:
-        LabError: the agent does not answer, or does not know the program.
+        LabError: the status does not say.
+    """
+    ha = node.status()["ha"]
+    if ha is None:
+        message = f"{node.name}: no word of vipd in the status"
+        raise LabError(message)
+    return list(ha["faults"])
+
+
+def row_of(node: Node, program: str) -> dict[str, Any]:
+    """
+    What the agent says of a program.
+
+    Raises:
+        LabError: it does not answer, or does not know the program.
     """
     for row in node.status()["programs"]:
         if row["name"] == program:
-            return int(row["restarts"])
+            return dict(row)
     message = f"{node.name}: no {program} in the status"
     raise LabError(message)
+
+
+def restarts(node: Node, program: str) -> int:
+    return int(row_of(node, program)["restarts"])
 
 
 def haproxies(node: Node) -> list[str]:
@@ -404,7 +421,16 @@ def test_healthy_node_holds_the_vip_and_of_two_faulty_ones_the_lesser(
 
     mark = probe.mark()
     mend_nginx(one)
-    assert wait_well(stage.pair, REVIVED_WITHIN_S + RECOVERED_WITHIN_S) == (other, one)
+    faulty = one.pid_of("ucarp")
+    wait_until(
+        lambda: (
+            (row := row_of(one, "ucarp"))["pid"] != faulty
+            and (row["uptime_s"] or 0) > HEARD_WITHIN_S
+        ),
+        REVIVED_WITHIN_S + RECOVERED_WITHIN_S + HEARD_WITHIN_S,
+        "the healed node to have listened",
+    )
+    assert wait_well(stage.pair, 2) == (other, one)
     assert {record.node for record in probe.successes(mark)} == {other.name}
 
 

@@ -219,3 +219,15 @@ def test_a_backup_announces_nothing(tmp_path: Path) -> None:
         s.keeper.announce_now()
 
     assert played(tmp_path, play).announced == []
+
+
+def test_backup_takes_away_an_address_of_the_group_whatever_its_prefix(tmp_path: Path) -> None:
+    def play(stage: Stage) -> None:
+        stage.word(RoleName.BACKUP, 1)
+        stage.table.leases["10.0.1.201/24"] = None
+        stage.keeper.mend()
+
+    stage = played(tmp_path, play)
+
+    assert stage.held == set()
+    assert FOREIGN in stage.table.leases

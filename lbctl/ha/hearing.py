@@ -26,8 +26,9 @@ from lbctl.spec import GroupSpec
 log = logging.getLogger(__name__)
 
 _NEVER = float("-inf")
-#: A master speaks at least every advbase + 255/256 s; after more than that it is not speaking.
-_SPEECH_GAP_S = 2.0
+#: A master speaks every advbase + advskew/256 s, and is a little late; after this much more than
+#: advbase it is not speaking.
+_SPEECH_LATE_S = 1.5
 
 
 class Sender(Protocol):
@@ -79,6 +80,7 @@ class Hearing:
         self._journal = journal
         self._clock = clock
         self._counter = secrets.randbits(63)
+        self._speech_gap_s = group.advbase_s + _SPEECH_LATE_S
         self._speaking_since = _NEVER
         self.own_seen = _NEVER
         self.peer: Peer | None = None
@@ -119,7 +121,7 @@ class Hearing:
         For how long this node has gone on advertising after *since* (monotonic seconds), up to its
         last advertisement; 0: it does not, or has fallen silent.
         """
-        if self.own_age_s() > _SPEECH_GAP_S:
+        if self.own_age_s() > self._speech_gap_s:
             return 0.0
         return max(0.0, self.own_seen - max(self._speaking_since, since))
 
@@ -165,7 +167,7 @@ class Hearing:
         self._counter = max(self._counter, advertisement.counter) & 0x7FFF_FFFF_FFFF_FFFF
         if advertisement.advbase == carp.RESIGNATION_ADVBASE:
             return
-        if at - self.own_seen > _SPEECH_GAP_S:
+        if at - self.own_seen > self._speech_gap_s:
             self._speaking_since = at
         self.own_seen = at
 

@@ -31,9 +31,10 @@ class Speaker:
         self._run = run
         self._programs = programs
         self._hooks = hooks
-        self.advskew = group.advskew
+        self.advskew = ucarp.launched_advskew(run, default=group.advskew)
         self.pid = 0
         self.ended_on_purpose = False
+        self.ended_at = float("-inf")
 
     def speak_with(self, advskew: int) -> None:
         """The next ucarp speaks with this advskew."""
@@ -71,6 +72,7 @@ class Speaker:
     def end(self) -> None:
         """Kill it: it holds no state, and SIGTERM would wait for a hook."""
         self.ended_on_purpose = bool(self.pid)
+        self.ended_at = time.monotonic()
         self._signal(signal.SIGKILL)
 
     def hanging_hook(self) -> int:

@@ -8,6 +8,7 @@ shell file that vipd rewrites: the next start of the program speaks with the new
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ PROGRAM = "ucarp"
 #: A node with a fault speaks with this advskew and its severity on top: any healthy peer wins.
 FAULTY_ADVSKEW = 240
 WORST_SEVERITY = 15
+
+_ADVSKEW = re.compile(r"--advskew=(\d+)")
 
 
 def argv(group: GroupSpec, run: RunDir, advskew: int, *, hooks: Path | None = None) -> list[str]:
@@ -61,6 +64,15 @@ def write_launch_script(
     """Say with which advskew the next ucarp speaks."""
     text = launch_script(group, run, advskew, hooks=hooks)
     write_atomic(run.ucarp_launch, text, mode=0o600)
+
+
+def launched_advskew(run: RunDir, default: int) -> int:
+    """What :func:`write_launch_script` said last, perhaps in an earlier life of vipd."""
+    try:
+        found = _ADVSKEW.search(run.ucarp_launch.read_text())
+    except OSError:
+        return default
+    return int(found[1]) if found else default
 
 
 @dataclass(frozen=True, slots=True)

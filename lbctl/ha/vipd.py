@@ -12,8 +12,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from lbctl.errors import NetlinkError, NotMasterError
@@ -24,6 +26,7 @@ from lbctl.ha.leave import Report, leave
 from lbctl.ha.role import Role, RoleName
 from lbctl.ha.scene import HostScene, Parts
 from lbctl.ha.ucarp import FAULTY_ADVSKEW, PROGRAM, process_facts
+from lbctl.ha.worth import OWN_FAULT_S
 from lbctl.programs import ProgramEvent, ProgramEvents, ProgramState
 
 log = logging.getLogger(__name__)
@@ -45,6 +48,7 @@ class Vipd:
         self._stopping = False
         self._speaks = False
         self._link_up = True
+        self._alone_at_ns = 0
         self._born = time.monotonic()
         self.finished = asyncio.Event()
 
@@ -148,7 +152,9 @@ class Vipd:
                 break
             await asyncio.sleep(0.02)
         self._speaks = True
-        self._p.worth.judge()
+        if not (await self._p.programs.states())[PROGRAM].pid:
+            # One that speaks already, under an earlier vipd, is judged in the next turn.
+            self._p.worth.judge()
         await self._p.speaker.start()
 
     async def tick_forever(self) -> None:
@@ -286,26 +292,50 @@ class Vipd:
 
     def _look_at_hooks(self) -> None:
         if hook := self._p.speaker.hanging_hook():
-            log.warning("hook %d hangs: killed, and ucarp with it", hook)
-            os.kill(hook, 9)
-            self._p.worth.own_fault(_HOOK_FAULT, "a hook of ucarp hangs", 13)
-            self._p.speaker.end()
-        spoke_s = self._p.hearing.own_speech_s(since=self._p.keeper.role.at_ns / 1e9)
-        if self.is_master or spoke_s < HOOK_SILENT_S:
+            self._end_hook(hook)
+        role = self._p.keeper.role
+        if self.is_master:
+            if role.at_ns == self._alone_at_ns:
+                self._hook_fault("vipd does the work of an up hook that has failed")
+            return
+        # What an earlier ucarp said is no word of this one.
+        since = max(role.at_ns / 1e9, self._p.speaker.ended_at)
+        if self._p.hearing.own_speech_s(since) < HOOK_SILENT_S:
             return
         if self._p.worth.has_own(_HOOK_FAULT):
             self._take_over_alone()
         else:
-            self._p.worth.own_fault(_HOOK_FAULT, "ucarp is MASTER and its up hook has failed", 13)
+            self._hook_fault("ucarp is MASTER and its up hook has failed")
+
+    def _end_hook(self, hook: int) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(hook, signal.SIGKILL)
+        if self._p.worth.has_own(_HOOK_FAULT):
+            # Demoted already, and again MASTER: without its hook ucarp can at least say so.
+            log.warning("hook %d hangs: killed", hook)
+        else:
+            log.warning("hook %d hangs: killed, and ucarp with it", hook)
+            self._p.speaker.end()
+        self._hook_fault("a hook of ucarp hangs")
+
+    def _hook_fault(self, what: str) -> None:
+        # Longer than a demoted ucarp takes to become MASTER again, when there is nobody else.
+        for_s = OWN_FAULT_S + self._p.group.dead_time_s
+        self._p.worth.own_fault(_HOOK_FAULT, what, 13, for_s)
 
     def _take_over_alone(self) -> None:
         """Demoted, and still nobody else: an address without a working hook is better than none."""
         facts = self._p.speaker.facts()
+        if facts is None:
+            return
         why = "no peer; the up hook failed, vipd set the addresses itself"
-        start = facts.start if facts else 0
         now_ns = time.monotonic_ns()
-        role = Role(RoleName.MASTER, now_ns, time.time(), self._p.speaker.pid, start, why)
-        self._p.keeper.take(role)
+        role = Role(RoleName.MASTER, now_ns, time.time(), self._p.speaker.pid, facts.start, why)
+        try:
+            self._p.keeper.take(role)
+        except NetlinkError as error:
+            log.warning("addresses are not as they should be: %s; next try in a second", error)
+        self._alone_at_ns = now_ns
 
     async def _restart_speaker(self) -> None:
         if self.is_master:

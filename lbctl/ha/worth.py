@@ -45,9 +45,9 @@ class Worth:
     def severity(self) -> int:
         return severity_of(self.faults)
 
-    def own_fault(self, name: str, what: str, severity: int) -> None:
-        """Something that vipd itself saw fail; it counts for ten seconds from now."""
-        self._own[name] = (Fault(what, severity), self._clock() + OWN_FAULT_S)
+    def own_fault(self, name: str, what: str, severity: int, for_s: float = OWN_FAULT_S) -> None:
+        """Something that vipd itself saw fail; it counts for *for_s* seconds from now."""
+        self._own[name] = (Fault(what, severity), self._clock() + for_s)
 
     def has_own(self, name: str) -> bool:
         return name in self._own

@@ -9,6 +9,7 @@ import pytest
 
 from lbctl.lab.hosts import Lab
 from lbctl.lab.pair import HAPROXY_CFG, VIP, Pair, make_pair
+from tests.pairs import Tell, write_out
 
 PairFactory = Callable[..., Pair]
 
@@ -45,6 +46,17 @@ def _start_pair(lab: Lab) -> PairFactory:
 def _pair(start_pair: PairFactory) -> Pair:
     """Two nodes with the VIP 10.0.1.201 over two web servers: one MASTER, one BACKUP."""
     return start_pair()
+
+
+@pytest.fixture(name="tell")
+def _tell(capsys: pytest.CaptureFixture[str]) -> Tell:
+    """Puts a figure into the log of the run, where CI shows it."""
+
+    def tell(text: str) -> None:
+        with capsys.disabled():
+            write_out(text)
+
+    return tell
 
 
 @pytest.hookimpl(wrapper=True)

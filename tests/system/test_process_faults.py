@@ -420,8 +420,10 @@ def test_healthy_node_holds_the_vip_and_of_two_faulty_ones_the_lesser(
     assert probe.outage_ms(mark) <= OUTAGE_MS
 
     mark = probe.mark()
-    mend_nginx(one)
     faulty = one.pid_of("ucarp")
+    # The next vipd must know that ucarp speaks as a faulty one's.
+    one.kill("vipd")
+    mend_nginx(one)
     wait_until(
         lambda: (
             (row := row_of(one, "ucarp"))["pid"] != faulty

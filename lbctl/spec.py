@@ -71,7 +71,11 @@ class GroupSpec:
     @property
     def dead_time_s(self) -> float:
         """After this long without an advertisement a ucarp backup takes over."""
-        return self.advbase_s * self.dead_ratio + self.advskew / 256
+        return self.dead_time_with(self.advskew)
+
+    def dead_time_with(self, advskew: int) -> float:
+        """The same of a ucarp with another advskew: the ratio multiplies it too (measured)."""
+        return self.dead_ratio * (self.advbase_s + advskew / 256)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,7 @@ from lbctl.ha.lease import RENEW_S, Evidence, Verdict, verdict
 from lbctl.ha.leave import Report, leave
 from lbctl.ha.role import Role, RoleName
 from lbctl.ha.scene import HostScene, Parts
-from lbctl.ha.ucarp import FAULTY_ADVSKEW, PROGRAM, process_facts
-from lbctl.ha.worth import OWN_FAULT_S
+from lbctl.ha.ucarp import FAULTY_ADVSKEW, PROGRAM, WORST_SEVERITY, process_facts
 from lbctl.programs import ProgramEvent, ProgramEvents, ProgramState
 
 log = logging.getLogger(__name__)
@@ -35,6 +34,9 @@ log = logging.getLogger(__name__)
 FIRST_SERVE_S = 15.0
 #: ucarp speaks as MASTER and no hook has said so for this long: the hook failed.
 HOOK_SILENT_S = 1.0
+#: What a demoted ucarp needs, after its dead time, until it is certain that its hook fails again:
+#: the fault must not be over before.
+HOOK_RETRY_S = 7.0
 _HOOK_FAULT = "up hook"
 
 
@@ -319,9 +321,8 @@ class Vipd:
         self._hook_fault("a hook of ucarp hangs")
 
     def _hook_fault(self, what: str) -> None:
-        # Longer than a demoted ucarp takes to become MASTER again, when there is nobody else.
-        for_s = OWN_FAULT_S + self._p.group.dead_time_s
-        self._p.worth.own_fault(_HOOK_FAULT, what, 13, for_s)
+        demoted_s = self._p.group.dead_time_with(FAULTY_ADVSKEW + WORST_SEVERITY)
+        self._p.worth.own_fault(_HOOK_FAULT, what, 13, for_s=demoted_s + HOOK_RETRY_S)
 
     def _take_over_alone(self) -> None:
         """Demoted, and still nobody else: an address without a working hook is better than none."""
@@ -339,7 +340,8 @@ class Vipd:
 
     async def _restart_speaker(self) -> None:
         if self.is_master:
-            self._scene.hold_on_until = time.monotonic() + self._p.group.dead_time_s + 2.0
+            dead_time_s = self._p.group.dead_time_with(self._p.speaker.advskew)
+            self._scene.hold_on_until = time.monotonic() + dead_time_s + 2.0
         self._p.speaker.end()
         await self._p.speaker.start()
 

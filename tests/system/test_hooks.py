@@ -20,7 +20,7 @@ from statistics import median
 
 import pytest
 
-from lbctl.ha.worth import OWN_FAULT_S
+from lbctl.ha.vipd import HOOK_RETRY_S
 from lbctl.lab import local
 from lbctl.lab.backend import serve
 from lbctl.lab.bundle import LBCTL, Node
@@ -35,9 +35,10 @@ pytestmark = pytest.mark.system
 
 #: The budget of a hook that vipd answers: ucarp neither sends nor reads meanwhile.
 WARM_MS = 25.0
-#: Listening, dead time, the hook's failure seen, as demoted node the dead time again, the hook once
-#: more, and two advertisements without a word from it.
-LONE_S = 3 + DEAD_TIME_S + 2.5 + (DEAD_TIME_S + 1) + 2.5 + 2 + 1
+#: The dead time of a node with a fault: ucarp's ratio multiplies advskew / 256 too.
+DEMOTED_S = 3 * (1 + 253 / 256)
+#: Listening, dead time, the failure seen, once more as a demoted node, and two advertisements.
+LONE_S = 3 + DEAD_TIME_S + 2.5 + DEMOTED_S + 2.5 + 2 + 1
 OTHER_VIP = "10.0.1.202"
 #: A hook ends itself after this, whatever happens.
 HOOK_LIMIT_S = 1.0
@@ -250,7 +251,7 @@ def test_lone_node_serves_on_although_its_up_hook_does_not_work(tell: Tell) -> N
             )
             assert served[what] - began <= LONE_S * 1e9
         # The fault, and with it the lone node's extra work, must not run out.
-        steady = max(served.values()) + int((OWN_FAULT_S + DEAD_TIME_S + 3) * 1e9)
+        steady = max(served.values()) + int((DEMOTED_S + HOOK_RETRY_S + 3) * 1e9)
         wait_until(lambda: time.monotonic_ns() > steady, 20, "the clock")
         for what, probe in probes.items():
             probe.wait_answers(20, 1)

@@ -109,3 +109,15 @@ def test_after_a_handover_it_does_not_win_against_a_healthy_peer(
         assert s.worth.judge() == expected
 
     on_stage(play)
+
+
+def test_a_restarted_vipd_knows_with_which_advskew_ucarp_speaks(
+    tmp_path: Path, on_stage: Callable[..., None]
+) -> None:
+    def play(s: Stage) -> None:
+        s.speaker.speak_with(FAULTY_ADVSKEW + 6)
+        again = Speaker(GROUP, RunDir(tmp_path), FakePrograms())
+
+        assert again.advskew == FAULTY_ADVSKEW + 6
+
+    on_stage(play)

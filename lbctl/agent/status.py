@@ -19,7 +19,7 @@ from lbctl.programs import ProgramState
 from lbctl.spec import HaproxyProcess
 
 #: A status must come at once, whatever vipd does.
-VIPD_LIMIT_S = 0.3
+VIPD_LIMIT_S = 1.0
 EVENTS_SHOWN = 10
 
 

@@ -45,11 +45,13 @@ class HostScene:
     Attributes:
         hold_on_until: monotonic seconds; until then a speaker that vipd itself stopped is no reason
             to let the lease run out.
+        yields: the successor is to keep the addresses, even with the worse advskew.
     """
 
     def __init__(self, parts: Parts) -> None:
         self._p = parts
         self.hold_on_until = 0.0
+        self.yields = False
 
     async def reload_haproxy(self) -> None:
         try:
@@ -77,7 +79,8 @@ class HostScene:
         peer = self._p.hearing.peer
         if peer is None or peer.is_leaving or peer.seen <= since:
             return None
-        self._p.worth.yield_to(peer.advskew)
+        if self.yields:
+            self._p.worth.yield_to(peer.advskew)
         return peer.source
 
     def destroy(self) -> int:

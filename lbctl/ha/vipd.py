@@ -22,7 +22,7 @@ from lbctl.errors import NetlinkError, NotMasterError
 from lbctl.ha import serving
 from lbctl.ha.door import Answer
 from lbctl.ha.lease import RENEW_S, Evidence, Verdict, verdict
-from lbctl.ha.leave import Report, leave
+from lbctl.ha.leave import RESIGNATIONS, Report, leave
 from lbctl.ha.role import Role, RoleName
 from lbctl.ha.scene import HostScene, Parts
 from lbctl.ha.ucarp import FAULTY_ADVSKEW, PROGRAM, WORST_SEVERITY, process_facts
@@ -130,7 +130,8 @@ class Vipd:
             raise NotMasterError(message)
         if self._moving.locked():
             return {"ok": False, "code": 14, "error": "the addresses are being moved already"}
-        report = await self.leave("handover", must=bool(word.get("force", False)))
+        must = bool(word.get("force", False))
+        report = await self.leave("handover", must=must, yields=True)
         if not report.left:
             error = f"{report.sentence()}; --force gives them away all the same"
             return {"ok": False, "code": 14, "error": error, "report": report.as_dict()}
@@ -167,6 +168,7 @@ class Vipd:
 
     async def tick(self) -> None:
         """One turn."""
+        self._look_at_speaker()
         self.renew()
         self._look_at_hooks()
         await self.judge()
@@ -224,9 +226,15 @@ class Vipd:
             self._scene.resign()
         await self._restart_speaker()
 
-    async def leave(self, why: str, *, must: bool) -> Report:
-        """Move the addresses to the peer; see :mod:`lbctl.ha.leave`."""
+    async def leave(self, why: str, *, must: bool, yields: bool = False) -> Report:
+        """
+        Move the addresses to the peer; see :mod:`lbctl.ha.leave`.
+
+        A node that *yields* does not take them back by a better advskew. One that left because of
+        a fault does, once it is healed: different values ask for that.
+        """
         async with self._moving:
+            self._scene.yields = yields
             serves = self._p.tracker.is_up("haproxy")
             drain_s = self._p.group.drain_s if serves else 0.0
             report = await leave(self._scene, why, drain_s=drain_s, must=must)
@@ -291,6 +299,17 @@ class Vipd:
         if self.is_master:
             self._scene.destroy()
             self._scene.addresses_off(f"{name} is down")
+
+    def _look_at_speaker(self) -> None:
+        """A stopped ucarp is as good as dead, and the peer need not wait for the dead time."""
+        facts = self._p.speaker.facts()
+        if facts is None or not facts.is_stopped or self._moving.locked():
+            return
+        self._p.journal.note("ucarp", "ucarp was stopped: ended; supervisord starts it again")
+        if self.is_master:
+            for _ in range(RESIGNATIONS):
+                self._scene.resign()
+        self._p.speaker.end()
 
     def _look_at_hooks(self) -> None:
         if hook := self._p.speaker.hanging_hook():

@@ -38,7 +38,8 @@ class Worth:
         self._journal = journal
         self._clock = clock
         self._own: dict[str, tuple[Fault, float]] = {}
-        self._yielded_to = 0
+        # An earlier life of vipd may have yielded: the launch script remembers.
+        self._yielded_to = speaker.advskew if speaker.advskew < FAULTY_ADVSKEW else 0
         self.faults: tuple[Fault, ...] = ()
 
     @property

@@ -29,6 +29,7 @@ GROUP = GroupSpec(
 class Stage:
     def __init__(self, root: Path) -> None:
         run = RunDir(root)
+        self.run = run
         run.ha.mkdir()
         self.clock = FakeClock()
         self.tracker = Tracker(GROUP.track)
@@ -119,5 +120,17 @@ def test_a_restarted_vipd_knows_with_which_advskew_ucarp_speaks(
         again = Speaker(GROUP, RunDir(tmp_path), FakePrograms())
 
         assert again.advskew == FAULTY_ADVSKEW + 6
+
+    on_stage(play)
+
+
+def test_a_yielding_outlives_vipd(on_stage: Callable[..., None]) -> None:
+    def play(s: Stage) -> None:
+        s.worth.yield_to(100)
+        s.worth.judge()
+        speaker = Speaker(GROUP, s.run, FakePrograms(), hooks=Path("/hooks"))
+        reborn = Worth(GROUP, s.tracker, speaker, Journal(), s.clock)
+
+        assert reborn.judge() == 100
 
     on_stage(play)

@@ -11,15 +11,13 @@ import http.client
 import json
 import re
 import socket
-import subprocess
 import threading
-import time
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
+from http.server import ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,164 +27,53 @@ import pytest
 
 from lbctl.cli.main import main
 from lbctl.haproxy.process_facts import format_facts, merge_facts
-from lbctl.haproxy.readings import Reading, read_all
+from lbctl.haproxy.readings import read_all
 from lbctl.haproxy.stats import merge
 from lbctl.haproxy.table import Table
 from lbctl.layout import RunDir
-from lbctl.spec import BundleSpec, HaproxyProcess
 from tests.fakes.haproxy_runtime import runtime_server
+from tests.two_processes import (
+    REQUESTS,
+    SHARED,
+    Bundle,
+    Hello,
+    free_port,
+    process_of,
+    rows_of,
+    s2_is_down,
+    spec_of,
+    start_process,
+    total,
+    wait_until,
+)
 
 pytestmark = pytest.mark.contract
 
 HATOP = Path("/usr/bin/hatop")
-REQUESTS = 60
-
-SHARED = """
-defaults
-  mode http
-  timeout connect 1s
-  timeout client 5s
-  timeout server 5s
-frontend web
-  bind 127.0.0.1:{port}
-  default_backend hello
-backend hello
-  server s1 127.0.0.1:{origin} maxconn 50 cookie one
-  server s2 127.0.0.1:{nobody} check inter 100ms
-"""
-
-OWN = """
-global
-  nbthread 1
-  stats socket {socket} mode 600 level admin
-defaults
-  mode http
-  timeout connect 1s
-  timeout client 5s
-  timeout server 5s
-listen lbctl-stats-{number:02d}
-  bind unix@{directory}/stats-{number:02d}.sock
-  stats enable
-"""
-
-
-class _Hello(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", "5")
-        self.end_headers()
-        self.wfile.write(b"hello")
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """Two HAProxy processes that served REQUESTS requests and are idle now."""
-
-    run_dir: Path
-    spec: BundleSpec
-    pids: tuple[int, ...]
-    readings: tuple[Reading, ...]
-
-    @property
-    def tables(self) -> list[Table]:
-        return [reading.table for reading in self.readings]
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_until(claim: Callable[[], bool], what: str, within_s: float = 5.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not claim():
-        assert time.monotonic() < deadline, f"{what}: not within {within_s:g} s"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
 def bundle() -> Iterator[Bundle]:
     with ExitStack() as stack:
         root = Path(stack.enter_context(TemporaryDirectory(prefix="lbctl-st-")))
-        origin = ThreadingHTTPServer(("127.0.0.1", 0), _Hello)
+        origin = ThreadingHTTPServer(("127.0.0.1", 0), Hello)
         stack.callback(origin.server_close)
         threading.Thread(target=origin.serve_forever, args=(0.02,), daemon=True).start()
         stack.callback(origin.shutdown)
         port = free_port()
         shared = root / "haproxy.cfg"
         shared.write_text(SHARED.format(port=port, origin=origin.server_port, nobody=free_port()))
-        processes = (_process(root, 1), _process(root, 2))
-        pids = tuple(_start(stack, root, shared, process) for process in processes)
-        spec = _spec(processes)
+        processes = (process_of(root, 1), process_of(root, 2))
+        pids = tuple(start_process(stack, root, shared, process) for process in processes)
+        spec = spec_of(processes)
         RunDir(root).spec.write_text(spec.to_json())
-        wait_until(lambda: _s2_is_down(processes), "s2 is found to be down")
+        wait_until(lambda: s2_is_down(processes), "s2 is found to be down")
         for _ in range(REQUESTS):
             with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as client:
                 client.request("GET", "/")
                 assert client.getresponse().read() == b"hello"
-        wait_until(lambda: _total(processes, "hello", "hrsp_2xx") == REQUESTS, "all are counted")
+        wait_until(lambda: total(processes, "hello", "hrsp_2xx") == REQUESTS, "all are counted")
         yield Bundle(root, spec, pids, asyncio.run(read_all(processes)))
-
-
-def _process(root: Path, number: int) -> HaproxyProcess:
-    path = str(root / f"{number:02d}.sock")
-    return HaproxyProcess(number, f"haproxy-{number:02d}", path, "127.0.0.1", 8000 + number, None)
-
-
-def _start(stack: ExitStack, root: Path, shared: Path, process: HaproxyProcess) -> int:
-    own = root / f"proc-{process.number:02d}.cfg"
-    own.write_text(OWN.format(socket=process.socket, number=process.number, directory=root))
-    haproxy = stack.enter_context(
-        subprocess.Popen(
-            ["haproxy", "-db", "-q", "-f", shared, "-f", own],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-    )
-    stack.callback(haproxy.terminate)
-    wait_until(Path(process.socket).exists, f"{process.program} listens")
-    return haproxy.pid
-
-
-def _spec(processes: tuple[HaproxyProcess, ...]) -> BundleSpec:
-    return BundleSpec(
-        version="0",
-        node="n",
-        hostname="h",
-        user="",
-        started_at=0.0,
-        haproxy_version="2.6.12",
-        haproxy_model="processes",
-        processes=processes,
-        programs=tuple(process.program for process in processes),
-        binds=(),
-        group=None,
-        config_dir="/haproxy",
-        state_dir="/var/lib/lbctl",
-    )
-
-
-def _rows(processes: tuple[HaproxyProcess, ...], proxy: str, server: str) -> list[dict[str, str]]:
-    readings = asyncio.run(read_all(processes))
-    return [
-        record
-        for reading in readings
-        for record in reading.table.records()
-        if (record["pxname"], record["svname"]) == (proxy, server)
-    ]
-
-
-def _s2_is_down(processes: tuple[HaproxyProcess, ...]) -> bool:
-    return [row["status"] for row in _rows(processes, "hello", "s2")] == ["DOWN", "DOWN"]
-
-
-def _total(processes: tuple[HaproxyProcess, ...], proxy: str, column: str) -> int:
-    return sum(int(row[column]) for row in _rows(processes, proxy, "BACKEND"))
 
 
 def _printed_csv(bundle: Bundle, capsys: pytest.CaptureFixture[str], *flags: str) -> str:
@@ -195,7 +82,7 @@ def _printed_csv(bundle: Bundle, capsys: pytest.CaptureFixture[str], *flags: str
 
 
 def test_both_processes_served(bundle: Bundle) -> None:
-    shares = [int(row["stot"]) for row in _rows(bundle.spec.processes, "hello", "BACKEND")]
+    shares = [int(row["stot"]) for row in rows_of(bundle.spec.processes, "hello", "BACKEND")]
 
     assert min(shares) > 0
     assert sum(shares) == REQUESTS

@@ -47,7 +47,7 @@ class GroupSpec:
         interface: where they live.
         source: this host's own IPv4 address on that interface.
         vip: the first address, IPv4, without prefix: what CARP signs.
-        addresses: all of them with prefix, *vip*'s first: ``10.0.1.201/32``, ``fd00::1/128``.
+        addresses: all of them with prefix, *vip*'s first: ``10.0.1.201/32``, ``fd00::1/64``.
         engine: ``ucarp``.
         advbase_s: seconds between advertisements.
         advskew: 0..199; the lower one wins.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lbctl.lab.bundle import Node
+from lbctl.lab.hosts import DEFAULT_HOSTS, Lab
 from lbctl.lab.pair import Pair
 from lbctl.lab.probe import Probe
 from lbctl.lab.wait import wait_until
@@ -56,6 +58,17 @@ def wait_well(pair: Pair, within_s: float = 20.0) -> tuple[Node, Node]:
 
     wait_until(well, within_s, "both nodes well", seen=seen)
     return pair.wait_settled(within_s)
+
+
+@contextmanager
+def own_lab(*hosts: str) -> Iterator[Lab]:
+    """A lab for one test; what it knows is in the output of a test that fails."""
+    with Lab(hosts or DEFAULT_HOSTS) as lab:
+        try:
+            yield lab
+        except BaseException:
+            sys.stdout.write(lab.dump())
+            raise
 
 
 def double_s(doubled: tuple[int, int] | None) -> float:

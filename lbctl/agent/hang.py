@@ -3,7 +3,8 @@ Processes that live and do not answer: found within two seconds, killed, left to
 
 A HAProxy process is asked on its stats listener as a client would ask. After a first silence its
 Runtime API is asked too: at ``maxconn`` HAProxy accepts nobody and is not hung, and its runtime
-socket still answers. vipd is asked for its status. Two silences in a row from a program that has
+socket still answers. vipd is asked for its status; one whose
+socket refuses or is not there is starting, or waits for its interface, and is left alone. Two silences in a row from a program that has
 been RUNNING for a while are a hang. No answer because this process was held up itself counts for
 nothing.
 """
@@ -20,7 +21,7 @@ from typing import Any, Protocol
 from lbctl.agent.kin import described, kill_kin, kill_strays
 from lbctl.agent.probe import LATE_S, LIMIT_S, Answer, ask_http, ask_runtime
 from lbctl.agent.table import ProgramTable
-from lbctl.agent.vipd import VipdClient
+from lbctl.agent.vipd import VipdAbsentError, VipdClient
 from lbctl.errors import SupervisorError, VipdError
 from lbctl.layout import RunDir
 from lbctl.programs import Programs, ProgramState
@@ -193,6 +194,8 @@ class HangWatch:
         began = self._clock()
         try:
             await self._vipd.status(limit_s=LIMIT_S)
+        except VipdAbsentError:
+            self._vipd_silences = 0
         except VipdError as error:
             is_late = self._clock() - began > LIMIT_S + LATE_S
             if is_late or not self._is_due(VIPD):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lbctl.errors import VipdError
+from lbctl.ha.leave import TAKEOVER_WAIT_S
 
 #: The status of many addresses and faults is still far below this.
 LINE_MAX_BYTES = 1 << 20
@@ -32,13 +33,18 @@ class VipdRefusedError(VipdError):
         self.code = code
 
 
+class VipdAbsentError(VipdError):
+    """Nobody listens on the socket: vipd is starting, waits for its interface, or is not there."""
+
+
 class VipdClient:
     """
     Asks the vipd that listens on *path*. Cancelling a question ends its connection.
 
     Raises:
         VipdRefusedError: vipd answered and did not do it.
-        VipdError: no answer in time, no vipd, or no sense in the answer.
+        VipdAbsentError: nobody listens.
+        VipdError: no answer in time, or no sense in the answer.
     """
 
     def __init__(self, path: Path) -> None:
@@ -82,7 +88,7 @@ class VipdClient:
             if not isinstance(answer, dict):
                 raise ValueError(line[:40])
         if not answer.get("ok"):
-            raise VipdRefusedError(str(answer.get("error", "refused")), int(answer.get("code", 10)))
+            raise VipdRefusedError(_refusal(answer), int(answer.get("code", 10)))
         return answer
 
     async def _exchange(self, request: bytes) -> bytes:
@@ -108,9 +114,23 @@ class VipdClient:
         except TimeoutError as error:
             message = f"{tried}: no answer in {limit_s:g} s"
             raise VipdError(message) from error
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            message = f"{tried}: {error.strerror or error}"
+            raise VipdAbsentError(message) from error
         except OSError as error:
             message = f"{tried}: {error.strerror or error}"
             raise VipdError(message) from error
         except ValueError as error:
             message = f"{tried}: the answer is no JSON object: {error}"
             raise VipdError(message) from error
+
+
+def _refusal(answer: dict[str, Any]) -> str:
+    report = answer.get("report")
+    if isinstance(report, dict) and not report.get("left"):
+        return (
+            f"handover: nobody took over: no peer was heard within {TAKEOVER_WAIT_S:g} s, so this "
+            "node keeps the addresses; --force gives them away all the same: they are then gone "
+            "until a node becomes MASTER again, which takes seconds"
+        )
+    return str(answer.get("error", "refused"))

@@ -24,7 +24,11 @@ LIMIT_S = 30.0
 
 def handover(
     force: Annotated[
-        bool, typer.Option("--force", help="Give the addresses away even if nobody takes over.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Give the addresses away even if nobody takes over: then they are gone for seconds.",
+        ),
     ] = False,
     config_dir: ConfigDirOption = CONFIG_DIR,
     run_dir: RunDirOption = RUN_DIR,

@@ -16,7 +16,14 @@ import typer
 from typer.core import TyperGroup
 
 from lbctl import __version__
-from lbctl.errors import EXIT_OK, EXIT_UNEXPECTED, EXIT_USAGE, LbctlError, ProblemsError
+from lbctl.errors import (
+    EXIT_OK,
+    EXIT_UNEXPECTED,
+    EXIT_USAGE,
+    LbctlError,
+    ProblemsError,
+    UsageError,
+)
 
 #: Command -> module and function, in the order of the help.
 COMMANDS: Final = {
@@ -34,6 +41,12 @@ COMMANDS: Final = {
 
 #: typer shows some of click's exceptions and, by version, brings a click of its own: go by descent.
 _ClickError: Any = typer.BadParameter.__mro__[2]
+_NoSuchOption: Any = vars(import_module(typer.BadParameter.__module__))["NoSuchOption"]
+
+_UNKNOWN_OPTION = (
+    "run: an option is not known; it is not shown here, since it might be a password: one that "
+    "begins with '-' comes after '--' (lbctl run -- VIP PASSWORD), or from LBCTL_PASSWORD_FILE"
+)
 
 
 class Commands(TyperGroup):
@@ -46,7 +59,7 @@ class Commands(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         module, function = COMMANDS[cmd_name]
-        single = typer.Typer(add_completion=False)
+        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         single.command(cmd_name)(getattr(import_module(module), function))
         return typer.main.get_command(single)
 
@@ -55,6 +68,7 @@ app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,
     help="Two Linux hosts, one highly available load balancer.",
 )
 
@@ -86,6 +100,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LbctlError as error:
         return _report(error)
     except _ClickError as error:
+        if _may_hold_password(error):
+            return _report(UsageError(_UNKNOWN_OPTION))
         error.show()
         return EXIT_USAGE
     except (KeyboardInterrupt, typer.Abort):
@@ -94,7 +110,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output has seen enough.
         sys.stderr.close()
         return EXIT_OK
+    except OSError as error:
+        print(f"lbctl: error: {error}", file=sys.stderr)
+        return EXIT_UNEXPECTED
     return result if isinstance(result, int) else EXIT_OK
+
+
+def _may_hold_password(error: Any) -> bool:
+    """Whether it is about an option of ``lbctl run`` that there is not."""
+    context = error.ctx if isinstance(error, _NoSuchOption) else None
+    return context is not None and context.info_name == "run"
 
 
 def _report(error: LbctlError) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -19,6 +21,8 @@ from lbctl.cli.options import (
 )
 from lbctl.launch.listening import begin
 
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
 
 def run(
     arguments: Annotated[
@@ -29,7 +33,8 @@ def run(
                 "The virtual address (IPv4), the password shared with the other host (at most 19 "
                 "bytes), further virtual addresses. Without any: a plain load balancer. With "
                 "LBCTL_PASSWORD_FILE set there is no PASSWORD here: all after VIP are addresses. "
-                "IPS in the environment adds addresses; DEV is the interface, VHID the id."
+                "IPS in the environment adds addresses; DEV is the interface, VHID the id. An "
+                "address is /32 or /128 unless a prefix is given (10.0.1.203/24)."
             ),
         ),
     ] = None,
@@ -38,7 +43,9 @@ def run(
     state_dir: StateDirOption = STATE_DIR,
 ) -> None:
     """Run the bundle on this host: HAProxy, nginx and, with a VIP, UCARP."""
-    # First of all: whoever is on the network is heard for three seconds, whatever else takes time.
+    for number in _ENDING:
+        signal.signal(number, _end)
+    # Before the imports: whoever is on the network is heard for three seconds, whatever else takes time.
     listening = begin() if arguments else None
     # Imported here: half a second that runs beside the listening, not before it.
     from lbctl.launch.configuration import Dirs
@@ -46,6 +53,18 @@ def run(
 
     dirs = Dirs.at(Path(config_dir), Path(run_dir), Path(state_dir))
     start(arguments or [], dirs, environ=os.environ, listening=listening, warn=_warn)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    """
+    Leave through the clean-up, which a second signal must not cut short.
+
+    The kernel keeps a signal from PID 1 unless that has a handler. exec takes the handler away, and
+    supervisord installs its own.
+    """
+    for one in _ENDING:
+        signal.signal(one, signal.SIG_IGN)
+    raise SystemExit(128 + number)
 
 
 def _warn(text: str) -> None:

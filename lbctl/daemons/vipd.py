@@ -50,12 +50,21 @@ def main() -> int:
             message = f"{run.spec}: no virtual address in this bundle"
             raise LbctlError(message)
         asyncio.run(_live(spec, spec.group, run))
-    except LbctlError as error:
-        log.error("%s", error)
+    except* (LbctlError, OSError) as group:
+        for error in _leaves(group):
+            log.error("%s; vipd starts again", error)
         # supervisord has no back-off for an event listener: it counts as running at once.
         time.sleep(RESTART_PAUSE_S)
-        return EXIT_UNEXPECTED
+        sys.exit(EXIT_UNEXPECTED)
     return EXIT_OK
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterable[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 async def _live(spec: BundleSpec, group: GroupSpec, run: RunDir) -> None:
@@ -137,6 +146,8 @@ async def _index_of(interface: str) -> int:
 def _watch(group: GroupSpec, vipd: Vipd, index: int) -> None:
     watch = interfaces.open_watch()
     loop = asyncio.get_running_loop()
+    first = interfaces.link_state(group.interface)
+    vipd.link_up = first is not None and first.is_up and first.has_carrier
     looks: set[asyncio.Task[None]] = set()
 
     def look() -> None:

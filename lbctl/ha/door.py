@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lbctl.errors import LbctlError
+from lbctl.errors import EXIT_UNEXPECTED, LbctlError
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,9 @@ class Door:
             return await self._ask[op](word)
         except LbctlError as error:
             return _refusal(str(error), error.exit_code)
+        except OSError as error:
+            log.warning("%s: %s", op, error)
+            return _refusal(f"{op}: {error}", EXIT_UNEXPECTED)
         except (ValueError, TypeError, KeyError) as error:
             log.warning("%s: bad request: %r", op, error)
             return _refusal(f"{op}: bad request: {error!r}", 11)

@@ -69,6 +69,7 @@ class Keeper:
         self._clock = clock
         self._announce_at = float("inf")
         self._doubt = ""
+        self._is_hushed = False
         self.transitions = 0
         self.role = roles.read()
 
@@ -137,10 +138,19 @@ class Keeper:
             present = {}
         return tuple((a, a in present, present.get(a)) for a in self._group.addresses)
 
+    def hush(self, on: bool) -> None:
+        """
+        Announce nothing until the next change of the role, or until it is taken back: this node is
+        leaving, and its word after the winner's would lead the clients to where nobody is.
+        """
+        self._is_hushed = on
+
     def announce_if_due(self) -> None:
         """Tell the neighbours when it is time."""
         now = self._clock()
-        if self.role.name is RoleName.MASTER and now >= self._announce_at:
+        if self.role.name is not RoleName.MASTER or self._is_hushed:
+            return
+        if now >= self._announce_at:
             self._announce(self._group.addresses)
             self._announce_at = now + ANNOUNCE_REFRESH_S
 
@@ -158,6 +168,7 @@ class Keeper:
         self.role = role
         if role.name is was.name:
             return
+        self._is_hushed = False
         self.transitions += 1
         self._announce_at = float("inf")
         self._journal.note(
@@ -181,7 +192,7 @@ class Keeper:
         for address in missing:
             self._table.hold(address, lease_s=LEASE_S)
             self._journal.note("address", f"{address} had been removed: put back", address=address)
-        if missing:
+        if missing and not self._is_hushed:
             self._announce(missing)
             self._announce_at = self._clock() + ANNOUNCE_AGAIN_S
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from pathlib import Path
 
 from lbctl.errors import NetlinkError
 from lbctl.files import write_atomic
+
+log = logging.getLogger(__name__)
 
 LOCK_WAIT_S = 0.05
 
@@ -65,6 +68,7 @@ class RoleFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock_path = path.with_suffix(".lock")
+        self._unwritten = NO_ROLE
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -72,9 +76,14 @@ class RoleFile:
         Nobody else changes the role or the addresses meanwhile.
 
         Raises:
-            NetlinkError: somebody has held the lock for 50 ms, longer than any change takes.
+            NetlinkError: somebody has held the lock for 50 ms, longer than any change takes, or
+                there is no lock to be had.
         """
-        descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            message = f"{self._lock_path}: {error.strerror}"
+            raise NetlinkError(message) from error
         try:
             _take(descriptor, self._lock_path)
             yield
@@ -82,7 +91,10 @@ class RoleFile:
             os.close(descriptor)
 
     def read(self) -> Role:
-        """The role on record; :data:`NO_ROLE` when there is none that can be read."""
+        """The newest role known; :data:`NO_ROLE` when there is none that can be read."""
+        return max(self._read_file(), self._unwritten, key=lambda role: role.at_ns)
+
+    def _read_file(self) -> Role:
         try:
             raw = json.loads(self._path.read_text())
             return Role(**{**raw, "name": RoleName(raw["name"])})
@@ -93,12 +105,19 @@ class RoleFile:
         """
         Write *role* unless a newer one stands there. The caller holds the lock.
 
+        A full run dir must not keep a node from its role: what cannot be written is remembered, for
+        the life of this process.
+
         Returns:
-            Whether *role* is now the one on record.
+            Whether *role* is now the newest one.
         """
         if role.at_ns <= self.read().at_ns:
             return False
-        write_atomic(self._path, json.dumps(asdict(role)), mode=0o600)
+        try:
+            write_atomic(self._path, json.dumps(asdict(role)), mode=0o600)
+        except OSError as error:
+            log.warning("%s: %s: a restarted vipd will not know this role", self._path, error)
+            self._unwritten = role
         return True
 
 

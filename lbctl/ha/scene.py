@@ -60,17 +60,21 @@ class HostScene:
             log.warning("HAProxy cannot be drained: %s; going on", error)
 
     def connections(self) -> frozenset[object]:
-        return frozenset(
-            (c.address, c.port, c.peer, c.peer_port)
-            for c in diag.established(self._p.group.addresses)
-        )
+        try:
+            found = diag.established(self._p.group.addresses)
+        except NetlinkError as error:
+            log.warning("connections cannot be listed: %s; nothing is drained", error)
+            return frozenset()
+        return frozenset((c.address, c.port, c.peer, c.peer_port) for c in found)
 
     def silence(self) -> None:
         self._p.speaker.silence()
+        self._p.keeper.hush(True)
         self.hold_on_until = time.monotonic() + self._p.group.dead_time_s
 
     def resume(self) -> None:
         self._p.speaker.resume()
+        self._p.keeper.hush(False)
 
     def resign(self) -> None:
         self._p.hearing.resign()

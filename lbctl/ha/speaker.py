@@ -46,7 +46,7 @@ class Speaker:
         try:
             await self._programs.start(ucarp.PROGRAM)
         except SupervisorError as error:
-            log.warning("ucarp cannot be started: %s; next try in a second", error)
+            log.warning("ucarp cannot be started: %s; supervisord or the agent tries again", error)
 
     async def stop(self) -> None:
         """End it, and keep supervisord from starting it again."""

@@ -7,6 +7,7 @@ shell file that vipd rewrites: the next start of the program speaks with the new
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shlex
@@ -16,6 +17,8 @@ from pathlib import Path
 from lbctl.files import write_atomic
 from lbctl.layout import RunDir, share
 from lbctl.spec import GroupSpec
+
+log = logging.getLogger(__name__)
 
 PROGRAM = "ucarp"
 
@@ -63,7 +66,14 @@ def write_launch_script(
 ) -> None:
     """Say with which advskew the next ucarp speaks."""
     text = launch_script(group, run, advskew, hooks=hooks)
-    write_atomic(run.ucarp_launch, text, mode=0o600)
+    try:
+        write_atomic(run.ucarp_launch, text, mode=0o600)
+    except OSError as error:
+        # A full run dir: the old text's page is there, and takes the new one.
+        log.warning("%s: %s: written in place", run.ucarp_launch, error)
+        with run.ucarp_launch.open("r+") as stream:
+            stream.write(text)
+            stream.truncate()
 
 
 def launched_advskew(run: RunDir, default: int) -> int:

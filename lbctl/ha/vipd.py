@@ -11,33 +11,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
 from typing import Any
 
-from lbctl.errors import NetlinkError, NotMasterError
+from lbctl.errors import NetlinkError, NotMasterError, SupervisorError
 from lbctl.ha import serving
 from lbctl.ha.door import Answer
+from lbctl.ha.hookwatch import HookWatch
 from lbctl.ha.lease import RENEW_S, Evidence, Verdict, verdict
 from lbctl.ha.leave import RESIGNATIONS, Report, leave
 from lbctl.ha.role import Role, RoleName
 from lbctl.ha.scene import HostScene, Parts
-from lbctl.ha.ucarp import FAULTY_ADVSKEW, PROGRAM, WORST_SEVERITY, process_facts
-from lbctl.programs import ProgramEvent, ProgramEvents, ProgramState
+from lbctl.ha.ucarp import FAULTY_ADVSKEW, PROGRAM, process_facts
+from lbctl.programs import Program, ProgramEvent, ProgramEvents, ProgramState
 
 log = logging.getLogger(__name__)
 
 #: A node that cannot serve within this time speaks all the same, as a faulty one.
 FIRST_SERVE_S = 15.0
-#: ucarp speaks as MASTER and no hook has said so for this long: the hook failed.
-HOOK_SILENT_S = 1.0
-#: What a demoted ucarp needs, after its dead time, until it is certain that its hook fails again:
-#: the fault must not be over before.
-HOOK_RETRY_S = 7.0
-_HOOK_FAULT = "up hook"
 
 
 class Vipd:
@@ -49,8 +41,8 @@ class Vipd:
         self._scene = HostScene(parts)
         self._stopping = False
         self._speaks = False
-        self._link_up = True
-        self._alone_at_ns = 0
+        self.link_up = True
+        self._hooks = HookWatch(parts)
         self._born = time.monotonic()
         self.finished = asyncio.Event()
 
@@ -115,7 +107,7 @@ class Vipd:
             "severity": self._p.worth.severity,
             "advskew": speaker.advskew,
             "ucarp_pid": speaker.pid,
-            "link_up": self._link_up,
+            "link_up": self.link_up,
             "peer": hearing.peer_as_dict(),
             "refused": dict(hearing.refused),
             "foreign": hearing.foreign_as_list(),
@@ -146,6 +138,9 @@ class Vipd:
 
     async def first_words(self) -> None:
         """Start to speak once this node serves; after a long wait, as a faulty one."""
+        if await self._speaks_already():
+            # Under an earlier vipd: judged from the next turn on.
+            return
         deadline = time.monotonic() + FIRST_SERVE_S
         while lacking := await serving.missing(self._p.spec, self._p.run, self._p.group.track):
             if time.monotonic() > deadline:
@@ -155,10 +150,22 @@ class Vipd:
                 break
             await asyncio.sleep(0.02)
         self._speaks = True
-        if not (await self._p.programs.states())[PROGRAM].pid:
-            # One that speaks already, under an earlier vipd, is judged in the next turn.
-            self._p.worth.judge()
-        await self._p.speaker.start()
+        self._p.worth.judge()
+        if self.link_up:
+            await self._p.speaker.start()
+
+    async def _speaks_already(self) -> bool:
+        self._speaks = bool((await self._states())[PROGRAM].pid)
+        return self._speaks
+
+    async def _states(self) -> Mapping[str, Program]:
+        """What supervisord says, however long it takes to say it."""
+        while True:
+            try:
+                return await self._p.programs.states()
+            except SupervisorError as error:
+                log.warning("%s; next try in a second", error)
+                await asyncio.sleep(1.0)
 
     async def tick_forever(self) -> None:
         """Renew, judge, look for what hangs; once a second."""
@@ -170,7 +177,7 @@ class Vipd:
         """One turn."""
         self._look_at_speaker()
         self.renew()
-        self._look_at_hooks()
+        self._hooks.look()
         await self.judge()
 
     def renew(self) -> None:
@@ -193,7 +200,7 @@ class Vipd:
 
     async def follow(self, events: ProgramEvents) -> None:
         """Take in what supervisord says, for ever."""
-        states = await self._p.programs.states()
+        states = await self._states()
         self._p.tracker.reset(states, time.monotonic())
         if PROGRAM in states:
             self._p.speaker.pid = states[PROGRAM].pid
@@ -203,8 +210,8 @@ class Vipd:
 
     async def look_again(self, link_up: bool) -> None:
         """The kernel says that links or addresses changed."""
-        if link_up != self._link_up:
-            self._link_up = link_up
+        if link_up != self.link_up:
+            self.link_up = link_up
             await self._on_link(link_up)
         try:
             self._p.keeper.mend()
@@ -213,7 +220,7 @@ class Vipd:
 
     async def judge(self) -> None:
         """Compare faults with the advskew ucarp speaks with; demote or restore."""
-        if self._stopping or not self._speaks or self._moving.locked() or not self._link_up:
+        if self._stopping or not self._speaks or self._moving.locked() or not self.link_up:
             return
         was, now = self._p.speaker.advskew, self._p.worth.judge()
         if was == now:
@@ -273,14 +280,20 @@ class Vipd:
     async def _on_speaker(self, event: ProgramEvent) -> None:
         if event.state in (ProgramState.STARTING, ProgramState.RUNNING):
             # Only RUNNING brings the pid, a second later than it may be needed.
-            self._p.speaker.pid = event.pid or (await self._p.programs.states())[PROGRAM].pid
+            self._p.speaker.pid = event.pid or (await self._states())[PROGRAM].pid
             self._begin_as_backup()
-        elif event.state in (ProgramState.EXITED, ProgramState.BACKOFF, ProgramState.FATAL):
+        elif event.state is not ProgramState.STOPPING:
             if self._p.speaker.pid and not self._p.speaker.ended_on_purpose:
                 self._p.journal.note("ucarp", "ucarp ended; supervisord starts it again")
-                self._p.keeper.renew_once_more()
+                self._renew_once_more()
             self._p.speaker.pid = 0
             self._p.speaker.ended_on_purpose = False
+
+    def _renew_once_more(self) -> None:
+        try:
+            self._p.keeper.renew_once_more()
+        except NetlinkError as error:
+            log.warning("addresses are not as they should be: %s; next try in a second", error)
 
     def _begin_as_backup(self) -> None:
         """The first ucarp listens as BACKUP, and with ``--neutral`` no hook says so."""
@@ -310,52 +323,6 @@ class Vipd:
             for _ in range(RESIGNATIONS):
                 self._scene.resign()
         self._p.speaker.end()
-
-    def _look_at_hooks(self) -> None:
-        if hook := self._p.speaker.hanging_hook():
-            self._end_hook(hook)
-        role = self._p.keeper.role
-        if self.is_master:
-            if role.at_ns == self._alone_at_ns:
-                self._hook_fault("vipd does the work of an up hook that has failed")
-            return
-        # What an earlier ucarp said is no word of this one.
-        since = max(role.at_ns / 1e9, self._p.speaker.ended_at)
-        if self._p.hearing.own_speech_s(since) < HOOK_SILENT_S:
-            return
-        if self._p.worth.has_own(_HOOK_FAULT):
-            self._take_over_alone()
-        else:
-            self._hook_fault("ucarp is MASTER and its up hook has failed")
-
-    def _end_hook(self, hook: int) -> None:
-        with suppress(ProcessLookupError):
-            os.kill(hook, signal.SIGKILL)
-        if self._p.worth.has_own(_HOOK_FAULT):
-            # Demoted already, and again MASTER: without its hook ucarp can at least say so.
-            log.warning("hook %d hangs: killed", hook)
-        else:
-            log.warning("hook %d hangs: killed, and ucarp with it", hook)
-            self._p.speaker.end()
-        self._hook_fault("a hook of ucarp hangs")
-
-    def _hook_fault(self, what: str) -> None:
-        demoted_s = self._p.group.dead_time_with(FAULTY_ADVSKEW + WORST_SEVERITY)
-        self._p.worth.own_fault(_HOOK_FAULT, what, 13, for_s=demoted_s + HOOK_RETRY_S)
-
-    def _take_over_alone(self) -> None:
-        """Demoted, and still nobody else: an address without a working hook is better than none."""
-        facts = self._p.speaker.facts()
-        if facts is None:
-            return
-        why = "no peer; the up hook failed, vipd set the addresses itself"
-        now_ns = time.monotonic_ns()
-        role = Role(RoleName.MASTER, now_ns, time.time(), self._p.speaker.pid, facts.start, why)
-        try:
-            self._p.keeper.take(role)
-        except NetlinkError as error:
-            log.warning("addresses are not as they should be: %s; next try in a second", error)
-        self._alone_at_ns = now_ns
 
     async def _restart_speaker(self) -> None:
         if self.is_master:

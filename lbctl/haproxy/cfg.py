@@ -162,7 +162,7 @@ def _of_bind(line: Line, place: _Place) -> Iterator[str]:
 
 def _of_vip(line: Line, place: _Place) -> Iterator[str]:
     for address, _ in _tcp_addresses(line.words[1]):
-        if any(_is_same(address, vip) for vip in place.vips):
+        if any(is_same(address, vip) for vip in place.vips):
             yield (
                 f"bind {line.words[1]}: only the MASTER has the virtual address {address}, so the "
                 "BACKUP could not start: add the word 'transparent', or bind every address with "
@@ -175,7 +175,7 @@ def _is_unix(address: str) -> bool:
     return address.startswith(("/", "unix@"))
 
 
-def _is_same(one: str, other: str) -> bool:
+def is_same(one: str, other: str) -> bool:
     """Whether two texts are one IP address; a prefix length counts for nothing."""
     try:
         return ipaddress.ip_interface(one).ip == ipaddress.ip_interface(other).ip

@@ -23,6 +23,8 @@ def become_supervisord(run: RunDir, locks: Sequence[int]) -> NoReturn:
     """
     for name in [name for name in os.environ if name.startswith(_SECRETS)]:
         del os.environ[name]
+    # supervisord wants a temporary directory for nothing, and the root may be read-only.
+    os.environ.setdefault("TMPDIR", str(run.root))
     sys.stdout.flush()
     sys.stderr.flush()
     nothing = os.open(os.devnull, os.O_RDONLY)

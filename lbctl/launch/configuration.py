@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lbctl.errors import Problem, RenderError, ValidationError
-from lbctl.haproxy.cfg import binds_of, problems_of
+from lbctl.haproxy.cfg import binds_of, is_same, problems_of
 from lbctl.haproxy.cpus import Cpus, usable_cpus
 from lbctl.haproxy.processes import ProcessModel, plan_processes
 from lbctl.haproxy.version import HaproxyVersion
@@ -102,7 +102,8 @@ def configure(
     Read and render everything.
 
     Args:
-        vips: the virtual addresses, which nothing may bind without ``transparent``.
+        vips: the virtual addresses, with or without prefix, which nothing may bind without
+            ``transparent``.
 
     Raises:
         ValidationError, ConfigError: with every problem.
@@ -116,6 +117,8 @@ def configure(
     sourced = collector.attempt(lambda: _haproxy_text(dirs, settings, has_certs=bool(certs)))
     if model is not None and sourced is not None:
         collector.add(_own_problems(sourced, vips, model, facts))
+        names = () if facts.binds_nonlocal else vips
+        collector.add(_vip_problems(settings, sourced, names, has_certs=bool(certs)))
     collector.raise_if_any()
     assert model is not None
     assert certs is not None
@@ -158,6 +161,35 @@ def _own_problems(
         bind_nonlocal=facts.binds_nonlocal,
         is_nbproc=facts.version.has_native_nbproc,
         name=str(sourced.path),
+    )
+
+
+def _vip_problems(
+    settings: Settings, sourced: _Sourced, vips: tuple[str, ...], *, has_certs: bool
+) -> tuple[Problem, ...]:
+    """Keys that would have HAProxy bind a virtual address, which a BACKUP does not have."""
+    http, stats = settings.http, settings.haproxy.stats.bind
+    binds = {}
+    if sourced.path is None:
+        binds["http.bind"] = http.bind
+        if has_certs:
+            binds["http.tls_bind"] = http.tls_bind
+    # An operator's file does not say where the statistics are.
+    named = [
+        (key, bind, one.address, f"bind the port alone: ':{one.port}'")
+        for key, bind in binds.items()
+        for one in binds_of(f"bind {bind}")
+    ]
+    way_out = "leave it at 127.0.0.1, or bind every address with '*' and a password_file"
+    named.append(("haproxy.stats.bind", stats, stats.strip("[]"), way_out))
+    return tuple(
+        Problem(
+            key,
+            f"{bind!r}: only the MASTER has the virtual address {address}, so HAProxy could not "
+            f"start on the BACKUP: {way_out}",
+        )
+        for key, bind, address, way_out in named
+        if any(is_same(address, vip) for vip in vips)
     )
 
 

@@ -20,6 +20,8 @@ from lbctl.render.supervisor import FOR_EVER, Output, Supervised, shell_line
 
 HAPROXY_GROUP = "haproxy"
 _STOP_S = 2
+#: All that stop one after the other must be gone in the 10 s that a container engine gives them.
+_NGINX_STOP_S = 1
 _LOGD, _VIPD, _AGENT, _NGINX, _HAPROXY, _UCARP = 1, 2, 3, 10, 20, 30
 
 
@@ -93,7 +95,12 @@ def _nginx(scene: Scene) -> Supervised:
         before=f"{before}; ",
     )
     return Supervised(
-        "nginx", command, _NGINX, str(scene.run.root), stop_signal="QUIT", stop_wait_s=_STOP_S
+        "nginx",
+        command,
+        _NGINX,
+        str(scene.run.root),
+        stop_signal="QUIT",
+        stop_wait_s=_NGINX_STOP_S,
     )
 
 

@@ -36,22 +36,22 @@ _INTERFACE = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,14}")
 class Request:
     """
     Attributes:
-        addresses: without prefix, each once; the first one, IPv4, is what CARP signs. Empty: a
-            plain load balancer.
+        cidrs: the addresses with the prefix given, else that of a single host; each once, the
+            first one IPv4. Empty: a plain load balancer.
         password: None only without addresses.
     """
 
-    addresses: tuple[str, ...] = ()
+    cidrs: tuple[str, ...] = ()
     password: Password | None = None
 
     @property
-    def vip(self) -> str | None:
-        return self.addresses[0] if self.addresses else None
+    def addresses(self) -> tuple[str, ...]:
+        """Without prefix; the first one is what CARP signs."""
+        return tuple(cidr.partition("/")[0] for cidr in self.cidrs)
 
     @property
-    def cidrs(self) -> tuple[str, ...]:
-        """The addresses with the prefix of a single host."""
-        return tuple(f"{address}/{128 if ':' in address else 32}" for address in self.addresses)
+    def vip(self) -> str | None:
+        return self.addresses[0] if self.cidrs else None
 
 
 def read_request(arguments: Sequence[str], environ: Mapping[str, str]) -> Request:
@@ -75,11 +75,10 @@ def read_request(arguments: Sequence[str], environ: Mapping[str, str]) -> Reques
         words = _without_password(words, in_usage)
     else:
         password, words = _split_password(words, in_usage)
-    addresses = [
-        *_addresses(arguments[:1], "VIP", in_usage),
-        *_addresses(words, "IP", in_usage),
-        *_addresses(extra, EXTRA_ADDRESSES, in_environment),
-    ]
+    cidrs: dict[str, str] = {}
+    _take(arguments[:1], "VIP", cidrs, in_usage)
+    _take(words, "IP", cidrs, in_usage)
+    _take(extra, EXTRA_ADDRESSES, cidrs, in_environment)
     if password_file:
         try:
             password = Password.read(Path(password_file))
@@ -90,7 +89,7 @@ def read_request(arguments: Sequence[str], environ: Mapping[str, str]) -> Reques
         raise UsageError("\n".join(str(problem) for problem in (*in_usage, *in_environment)))
     if in_environment:
         raise ConfigError(in_environment)
-    return Request(tuple(dict.fromkeys(addresses)), password)
+    return Request(tuple(cidrs.values()), password)
 
 
 def _refuse_without_vip(extra: list[str]) -> None:
@@ -130,15 +129,19 @@ def _split_password(words: list[str], problems: list[Problem]) -> tuple[Password
         return None, words[1:]
 
 
-def _addresses(words: Sequence[str], where: str, problems: list[Problem]) -> list[str]:
-    found = []
+def _take(words: Sequence[str], where: str, cidrs: dict[str, str], problems: list[Problem]) -> None:
+    """Add to *cidrs*, by address; the same one again must have the same prefix."""
     for word in words:
         what = _address_problem(word)
         if what:
             problems.append(Problem(where, what))
-        else:
-            found.append(str(ip_address(word)))
-    return found
+            continue
+        # Without a prefix this is that of a single host.
+        cidr = str(ip_interface(word))
+        known = cidrs.setdefault(cidr.partition("/")[0], cidr)
+        if known != cidr:
+            what = f"{cidr} is given as {known} too: an address has one prefix: remove one of them"
+            problems.append(Problem(where, what))
 
 
 def _is_address(word: str) -> bool:
@@ -161,10 +164,8 @@ def _address_problem(word: str) -> str:
                 "in the environment or ha.interface in lb.yaml"
             )
         return f"{word!r} is not an IP address"
-    if "/" in word:
-        return f"{word!r}: give the address without a prefix length: {parsed.ip}"
     # An interface forgets the zone, so the address is read by itself.
-    return _unfit(ip_address(word))
+    return _unfit(ip_address(word.partition("/")[0])) or _unfit_prefix(parsed)
 
 
 def _unfit(address: IPv4Address | IPv6Address) -> str:
@@ -175,6 +176,16 @@ def _unfit(address: IPv4Address | IPv6Address) -> str:
             return f"{address} cannot be a virtual address: it is {kind}"
     if str(address) == "255.255.255.255":
         return f"{address} cannot be a virtual address: it is broadcast"
+    return ""
+
+
+def _unfit_prefix(parsed: IPv4Interface | IPv6Interface) -> str:
+    network = parsed.network
+    if network.prefixlen == 0:
+        return f"{parsed}: prefix length 0 would make every address this link's: give a longer one"
+    ends = (network.network_address, network.broadcast_address)
+    if parsed.version == 4 and network.num_addresses > 2 and parsed.ip in ends:
+        return f"{parsed} cannot be a virtual address: it is an end of the network {network}"
     return ""
 
 

@@ -29,7 +29,17 @@ from lbctl.lab.pair import HAPROXY_CFG, PASSWORD, VIP, Pair, make_pair
 from lbctl.lab.probe import Probe
 from lbctl.lab.wait import wait_until
 from lbctl.layout import share
-from tests.pairs import DEAD_TIME_S, OUTAGE_MS, Stage, Tell, faults, lbctl, wait_well, write_out
+from tests.pairs import (
+    DEAD_TIME_S,
+    OUTAGE_MS,
+    Stage,
+    Tell,
+    faults,
+    lbctl,
+    own_lab,
+    wait_well,
+    write_out,
+)
 
 pytestmark = pytest.mark.system
 
@@ -231,7 +241,7 @@ def test_up_hook_that_does_not_work_demotes_its_node(stage: Stage, what: str) ->
 
 def test_lone_node_serves_on_although_its_up_hook_does_not_work(tell: Tell) -> None:
     """vipd does a hook's work when it has been demoted and nobody else has taken over."""
-    with Lab(("a", "b", "client", "web1")) as lab, ExitStack() as stack:
+    with own_lab("a", "b", "client", "web1") as lab, ExitStack() as stack:
         serve(lab["web1"])
         probes = {}
         # Each has a VIP of its own: two lone nodes in the time of one.

@@ -231,3 +231,29 @@ def test_backup_takes_away_an_address_of_the_group_whatever_its_prefix(tmp_path:
 
     assert stage.held == set()
     assert FOREIGN in stage.table.leases
+
+
+def test_node_that_leaves_announces_nothing_after_the_winner(tmp_path: Path) -> None:
+    def play(stage: Stage) -> None:
+        stage.word(RoleName.MASTER, 1)
+        stage.keeper.hush(True)
+        stage.clock.tick(ANNOUNCE_AGAIN_S)
+        stage.keeper.tend(Verdict.RENEW, "")
+        del stage.table.leases[VIP]
+        stage.keeper.mend()
+
+    stage = played(tmp_path, play)
+
+    assert stage.announced == [(VIP, VIP6)]
+    assert stage.held == {VIP, VIP6}
+
+
+def test_node_that_stays_after_all_announces_what_was_due(tmp_path: Path) -> None:
+    def play(stage: Stage) -> None:
+        stage.word(RoleName.MASTER, 1)
+        stage.keeper.hush(True)
+        stage.clock.tick(ANNOUNCE_AGAIN_S)
+        stage.keeper.hush(False)
+        stage.keeper.tend(Verdict.RENEW, "")
+
+    assert played(tmp_path, play).announced == [(VIP, VIP6)] * 2

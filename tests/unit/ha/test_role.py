@@ -53,3 +53,19 @@ def test_a_lock_that_is_never_given_back_is_an_error_not_a_hang(tmp_path: Path) 
         with pytest.raises(NetlinkError, match="held by another process"), roles.locked():
             pass
         holder.communicate(b"\n")
+
+
+def test_a_role_that_cannot_be_written_is_remembered(tmp_path: Path) -> None:
+    """On a file system that takes nothing; the lease, not the file, bounds what goes wrong."""
+    directory = tmp_path / "ha"
+    directory.mkdir()
+    roles = RoleFile(directory / "role.json")
+    with roles.locked():
+        roles.record(Role(RoleName.BACKUP, at_ns=1, since=0.0))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", directory], check=True)
+    try:
+        assert roles.record(UP)
+        assert roles.read() == UP
+        assert not roles.record(Role(RoleName.BACKUP, at_ns=19, since=2.0))
+    finally:
+        subprocess.run(["umount", directory], check=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import configparser
-import math
 import shlex
 from pathlib import Path
 
@@ -76,7 +75,7 @@ def test_stopping_ends_before_a_container_engine_kills(has_group: bool) -> None:
     for name, program in programs(parsed(has_group=has_group)).items():
         waits[name.partition("-")[0]] = int(program["stopwaitsecs"])
 
-    assert sum(waits.values()) <= ALL_S + math.ceil(1)
+    assert sum(waits.values()) <= ALL_S
 
 
 def test_ucarp_waits_for_vipd_and_is_not_started_by_supervisord() -> None:

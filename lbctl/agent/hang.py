@@ -3,10 +3,10 @@ Processes that live and do not answer: found within two seconds, killed, left to
 
 A HAProxy process is asked on its stats listener as a client would ask. After a first silence its
 Runtime API is asked too: at ``maxconn`` HAProxy accepts nobody and is not hung, and its runtime
-socket still answers. vipd is asked for its status; one whose
-socket refuses or is not there is starting, or waits for its interface, and is left alone. Two silences in a row from a program that has
-been RUNNING for a while are a hang. No answer because this process was held up itself counts for
-nothing.
+socket still answers. vipd is asked for its status; one that does not listen is starting, or waits
+for its interface: only one that accepts and does not answer is silent. Two silences in a row from
+a program that has been RUNNING for a while are a hang. No answer because this process was held up
+itself counts for nothing.
 """
 
 from __future__ import annotations

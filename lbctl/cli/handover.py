@@ -27,7 +27,7 @@ def handover(
         bool,
         typer.Option(
             "--force",
-            help="Give the addresses away even if nobody takes over: then they are gone for seconds.",
+            help="Give the addresses away even if nobody takes over: a gap of seconds.",
         ),
     ] = False,
     config_dir: ConfigDirOption = CONFIG_DIR,

@@ -45,7 +45,7 @@ def run(
     """Run the bundle on this host: HAProxy, nginx and, with a VIP, UCARP."""
     for number in _ENDING:
         signal.signal(number, _end)
-    # Before the imports: whoever is on the network is heard for three seconds, whatever else takes time.
+    # Before the imports: whoever is on the network is heard for three seconds meanwhile.
     listening = begin() if arguments else None
     # Imported here: half a second that runs beside the listening, not before it.
     from lbctl.launch.configuration import Dirs

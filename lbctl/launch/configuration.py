@@ -117,8 +117,7 @@ def configure(
     sourced = collector.attempt(lambda: _haproxy_text(dirs, settings, has_certs=bool(certs)))
     if model is not None and sourced is not None:
         collector.add(_own_problems(sourced, vips, model, facts))
-        names = () if facts.binds_nonlocal else vips
-        collector.add(_vip_problems(settings, sourced, names, has_certs=bool(certs)))
+        collector.add(_vip_problems(settings, sourced, vips, facts, has_certs=bool(certs)))
     collector.raise_if_any()
     assert model is not None
     assert certs is not None
@@ -165,7 +164,12 @@ def _own_problems(
 
 
 def _vip_problems(
-    settings: Settings, sourced: _Sourced, vips: tuple[str, ...], *, has_certs: bool
+    settings: Settings,
+    sourced: _Sourced,
+    vips: tuple[str, ...],
+    facts: HostFacts,
+    *,
+    has_certs: bool,
 ) -> tuple[Problem, ...]:
     """Keys that would have HAProxy bind a virtual address, which a BACKUP does not have."""
     http, stats = settings.http, settings.haproxy.stats.bind
@@ -189,7 +193,7 @@ def _vip_problems(
             f"start on the BACKUP: {way_out}",
         )
         for key, bind, address, way_out in named
-        if any(is_same(address, vip) for vip in vips)
+        if not facts.binds_nonlocal and any(is_same(address, vip) for vip in vips)
     )
 
 

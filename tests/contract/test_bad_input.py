@@ -33,7 +33,7 @@ def _site() -> Iterator[Site]:
         pytest.param(["10.0.1.201"], ["needs a password", "LBCTL_PASSWORD_FILE"], id="no-password"),
         pytest.param(["10.0.1.300", "secret"], ["'10.0.1.300' is not an IP address"], id="no-ip"),
         pytest.param(["eth0", "secret"], ["'eth0'", "DEV=eth0"], id="interface-as-vip"),
-        pytest.param(["10.0.1.201/24", "secret"], ["10.0.1.201", "prefix"], id="prefix"),
+        pytest.param(["10.0.1.201/0", "secret"], ["10.0.1.201", "prefix"], id="prefix"),
         pytest.param(["fd00:1::c9", "secret"], ["fd00:1::c9", "IPv4 address first"], id="ipv6"),
         pytest.param(["127.0.0.1", "secret"], ["127.0.0.1", "loopback"], id="loopback"),
         pytest.param(["10.0.1.201", ""], ["password is empty", "19"], id="empty-password"),

@@ -6,13 +6,16 @@ Refused starts are in test_bad_input.py, virtual addresses in tests/system.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lbctl.lab.bundle import children_of
 from lbctl.lab.wait import wait_until
 from lbctl.layout import share
 from tests.bundles import Bundle, members_of
@@ -141,6 +144,48 @@ def test_plain_stop_takes_a_moment_and_ends_well(running: Site) -> None:
 
     assert status == 0
     assert took_s < 2.0
+
+
+_PID_1 = (
+    *("unshare", "--net", "--pid", "--fork", "--kill-child", "sh", "-ec"),
+    (
+        "ip link add up0 type veth peer name up1; ip addr add 10.0.1.11/24 dev up0; "
+        'for one in lo up0 up1; do ip link set $one up; done; exec "$@"'
+    ),
+    "sh",
+)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_pid_1_ends_at_once_while_it_listens_and_leaves_nothing(
+    site: Site, number: signal.Signals
+) -> None:
+    """The kernel keeps from PID 1 what it has no handler for."""
+    bundle = site.bundle
+    bundle.wrapper = _PID_1
+    process = bundle.start("10.0.1.201", "secret")
+    wait_until(bundle.run.haproxy_cfg.exists, 5, "the files", seen=bundle.text)
+    (pid, *_) = children_of(process.pid)
+    began = time.monotonic()
+    os.kill(pid, number)
+
+    assert process.wait(5) == 128 + number, bundle.text()
+    assert time.monotonic() - began < 1.5
+    assert [path.name for path in bundle.run.root.iterdir()] == [bundle.run.lock.name]
+    assert "Traceback" not in bundle.text()
+
+
+def test_pid_1_that_is_supervisord_ends_on_sigterm(site: Site) -> None:
+    bundle = site.bundle
+    bundle.wrapper = _PID_1
+    process = bundle.start()
+    bundle.wait_up()
+    (pid, *_) = children_of(process.pid)
+    status = Path(f"/proc/{pid}/status").read_text()
+
+    assert "SigBlk:\t0000000000000000\n" in status
+    os.kill(pid, signal.SIGTERM)
+    assert process.wait(8) == 0, bundle.text()
 
 
 def test_check_says_what_is_right_and_disturbs_no_running_bundle(running: Site) -> None:

@@ -14,11 +14,11 @@ import pytest
 
 from lbctl.lab.bundle import Node
 from lbctl.lab.hosts import INTERFACE, Lab
-from lbctl.lab.pair import HAPROXY_CFG, VIP, Pair, make_pair
+from lbctl.lab.pair import HAPROXY_CFG, PASSWORD, VIP, Pair, make_pair
 from lbctl.lab.probe import Probe
 from lbctl.lab.wait import wait_until
 from tests.fakes.wire import Heard, Wire
-from tests.pairs import Tell, lbctl, wait_well, write_out
+from tests.pairs import Tell, lbctl, own_lab, wait_well, write_out
 
 pytestmark = pytest.mark.system
 
@@ -165,3 +165,16 @@ def test_stray_address_on_the_backup_is_taken_away(two: Two, stray: str, tell: T
     backup.host.run(["ip", "addr", "add", stray, "dev", INTERFACE])
     wait_until(lambda: not held(backup), MENDED_S, "no address", seen=lambda: held(backup))
     tell(f"stray {stray}: gone after {(time.monotonic() - began) * 1000:.0f} ms")
+
+
+def test_prefix_given_is_the_one_that_the_master_holds() -> None:
+    with own_lab("a") as lab:
+        node = Node(lab, lab["a"])
+        given = ("10.0.1.203/24", "fd00:1::c9/64", "10.0.1.202")
+        node.start(f"{VIP}/24", PASSWORD, *given, haproxy_cfg=HAPROXY_CFG)
+        node.wait_role("MASTER", 12)
+        cidrs = [f"{VIP}/24", *given[:2], "10.0.1.202/32"]
+        wait_until(lambda: sorted(held(node)) == sorted(cidrs), 2, "every address", seen=node.text)
+        node.stop()
+
+        assert held(node) == {}

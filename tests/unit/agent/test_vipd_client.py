@@ -47,6 +47,19 @@ def test_a_refusal_keeps_its_words_and_code(tmp_path: Path) -> None:
     assert _with_vipd(tmp_path / "s", use) == 15
 
 
+def test_a_handover_that_nobody_takes_says_what_force_costs(tmp_path: Path) -> None:
+    async def use(vipd: FakeVipd, client: VipdClient) -> str:
+        vipd.raw = b'{"ok": false, "code": 14, "error": "short", "report": {"left": false}}\n'
+        with pytest.raises(VipdRefusedError) as caught:
+            await client.handover(force=False, limit_s=1)
+        assert caught.value.code == 14
+        return str(caught.value)
+
+    said = _with_vipd(tmp_path / "s", use)
+    wanted = ("nobody took over", "within 1.4 s", "keeps the addresses", "--force", "seconds")
+    assert [words for words in wanted if words not in said] == []
+
+
 @pytest.mark.parametrize(
     ("raw", "wanted"),
     [

@@ -34,6 +34,21 @@ def test_vip_password_and_more_addresses_in_order_each_once() -> None:
     assert request.password.reveal() == b"foobar23"
 
 
+def test_prefix_given_is_kept_for_the_address_and_left_out_of_what_is_judged() -> None:
+    arguments = [f"{VIP}/24", "foobar23", "10.0.1.203/24", "FD00:1::c9/64", "10.0.1.204"]
+    request = read_request(arguments, {"IPS": "10.0.1.205/25"})
+
+    assert request.cidrs == (
+        "10.0.1.201/24",
+        "10.0.1.203/24",
+        "fd00:1::c9/64",
+        "10.0.1.204/32",
+        "10.0.1.205/25",
+    )
+    assert request.vip == VIP
+    assert request.addresses[1:3] == ("10.0.1.203", "fd00:1::c9")
+
+
 def test_password_file_takes_the_place_of_the_argument(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("foobar23\n")
@@ -59,7 +74,12 @@ def test_password_that_is_no_utf_8_reaches_carp_as_it_is() -> None:
         (["10.0.1", "foobar23"], ["VIP", "'10.0.1'"]),
         (["", "foobar23"], ["VIP", "''"]),
         (["fd00::1", "foobar23"], ["UCARP speaks no IPv6"]),
-        ([f"{VIP}/24", "foobar23"], ["without a prefix length", VIP]),
+        (["fd00::1/64", "foobar23"], ["UCARP speaks no IPv6"]),
+        ([f"{VIP}/33", "foobar23"], [f"'{VIP}/33' is not an IP address"]),
+        ([f"{VIP}/0", "foobar23"], [f"{VIP}/0", "prefix length 0"]),
+        (["10.0.1.0/24", "foobar23"], ["10.0.1.0/24", "end of the network"]),
+        (["127.0.0.1/8", "foobar23"], ["loopback"]),
+        ([f"{VIP}/24", "foobar23", VIP], [f"{VIP}/32 is given as {VIP}/24 too"]),
         (["127.0.0.1", "foobar23"], ["loopback"]),
         (["224.0.0.18", "foobar23"], ["multicast"]),
         (["0.0.0.0", "foobar23"], ["unspecified"]),
@@ -94,6 +114,7 @@ def test_all_problems_are_reported_at_once_and_the_password_in_none_of_them() ->
     [
         ([VIP, "foobar23"], {"IPS": "10.0.1.202 x!"}, "IPS"),
         ([], {"IPS": "10.0.1.202"}, "IPS"),
+        ([VIP, "foobar23", "10.0.1.202"], {"IPS": "10.0.1.202/24"}, "IPS"),
         ([VIP], {PASSWORD_FILE: "/nowhere/secret"}, "/nowhere/secret"),
     ],
 )

@@ -20,7 +20,7 @@ from statistics import median
 
 import pytest
 
-from lbctl.ha.vipd import HOOK_RETRY_S
+from lbctl.ha.hookwatch import HOOK_RETRY_S
 from lbctl.lab import local
 from lbctl.lab.backend import serve
 from lbctl.lab.bundle import LBCTL, Node

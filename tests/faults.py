@@ -18,8 +18,6 @@ from lbctl.lab.process import pids_in
 from lbctl.lab.wait import LabError, wait_until
 
 DEAD_TIME_S = 3.0
-#: No client of a healthy pair is without an answer for longer, whatever happened to the other node.
-OUTAGE_MS = (DEAD_TIME_S + 1.0) * 1000
 #: From then on at most one node holds the addresses.
 SINGLE_AFTER_S = 4.0
 #: What supervisord starts again in place costs clients no more, and does not move the addresses.
@@ -46,35 +44,6 @@ class Stage:
     backup: Node
     probe: Probe
     tell: Callable[[str], None]
-
-
-def wait_well(pair: Pair, within_s: float = 20.0) -> tuple[Node, Node]:
-    """Wait for one MASTER, one BACKUP, no faults, and every program running."""
-
-    def well() -> bool:
-        return all(
-            state == "RUNNING" for node in pair.nodes for state, _ in node.programs().values()
-        ) and not any(faults(node) for node in pair.nodes)
-
-    def seen() -> str:
-        return "; ".join(f"{n.name}: {n.programs()} {faults(n)}" for n in pair.nodes)
-
-    wait_until(well, within_s, "both nodes well", seen=seen)
-    return pair.wait_settled(within_s)
-
-
-def faults(node: Node) -> list[str]:
-    """
-    What vipd finds wrong.
-
-    Raises:
-        LabError: the status does not say.
-    """
-    ha = node.status()["ha"]
-    if ha is None:
-        message = f"{node.name}: no word of vipd in the status"
-        raise LabError(message)
-    return list(ha["faults"])
 
 
 def row_of(node: Node, program: str) -> dict[str, Any]:

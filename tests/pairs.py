@@ -12,7 +12,7 @@ from lbctl.lab.bundle import Node
 from lbctl.lab.hosts import DEFAULT_HOSTS, Lab
 from lbctl.lab.pair import Pair
 from lbctl.lab.probe import Probe
-from lbctl.lab.wait import wait_until
+from lbctl.lab.wait import LabError, wait_until
 
 #: advbase 1 s, dead ratio 3: what the ucarp engine waits for a master that says nothing.
 DEAD_TIME_S = 3.0
@@ -42,7 +42,17 @@ def lbctl(node: Node, *argv: str) -> subprocess.CompletedProcess[str]:
 
 
 def faults(node: Node) -> list[str]:
-    return list(node.status()["ha"]["faults"])
+    """
+    What vipd finds wrong.
+
+    Raises:
+        LabError: the status does not say.
+    """
+    ha = node.status()["ha"]
+    if ha is None:
+        message = f"{node.name}: no word of vipd in the status"
+        raise LabError(message)
+    return list(ha["faults"])
 
 
 def wait_well(pair: Pair, within_s: float = 20.0) -> tuple[Node, Node]:

@@ -18,7 +18,7 @@ from lbctl.haproxy.table import Table
 from lbctl.programs import ProgramState
 from lbctl.spec import HaproxyProcess
 
-#: A status must come at once, whatever vipd does.
+#: A status must come soon, whatever vipd does; a busy host needs more than a moment.
 VIPD_LIMIT_S = 1.0
 EVENTS_SHOWN = 10
 

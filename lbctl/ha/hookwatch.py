@@ -55,14 +55,15 @@ class HookWatch:
             self._hook_fault("ucarp is MASTER and its up hook has failed")
 
     def _end_hook(self, hook: int) -> None:
-        with suppress(ProcessLookupError):
-            os.kill(hook, signal.SIGKILL)
         if self._p.worth.has_own(_HOOK_FAULT):
             # Demoted already, and again MASTER: without its hook ucarp can at least say so.
             log.warning("hook %d hangs: killed", hook)
         else:
             log.warning("hook %d hangs: killed, and ucarp with it", hook)
+            # First of the two: it would wake up, and announce an address that is not here.
             self._p.speaker.end()
+        with suppress(ProcessLookupError):
+            os.kill(hook, signal.SIGKILL)
         self._hook_fault("a hook of ucarp hangs")
 
     def _hook_fault(self, what: str) -> None:

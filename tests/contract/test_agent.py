@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from lbctl.agent.eventlog import Event
+from lbctl.agent.status import VIPD_LIMIT_S
 from lbctl.errors import UnreachableError
 from lbctl.layout import StateDir
 from tests.fakes.small_bundle import SmallBundle, small_bundle, wait_until
@@ -154,15 +155,15 @@ def test_a_stopped_vipd_is_killed_through_supervisord(judged: SmallBundle) -> No
     assert "did not answer for 2 s: killed" in judged.texts("hang")[0]
 
 
-def test_a_status_does_not_wait_for_vipd(bundle: SmallBundle) -> None:
+def test_a_status_does_not_wait_long_for_vipd(bundle: SmallBundle) -> None:
     os.kill(bundle.program("vipd")["pid"], signal.SIGSTOP)
 
     began = time.monotonic()
     status = bundle.status()
 
-    assert time.monotonic() - began < 0.6
+    assert time.monotonic() - began < VIPD_LIMIT_S + 0.3
     assert status["ha"] is None
-    assert "no answer in 0.3 s" in status["ha_error"]
+    assert f"no answer in {VIPD_LIMIT_S:g} s" in status["ha_error"]
 
 
 def test_a_killed_program_is_counted_and_told_once(bundle: SmallBundle) -> None:

@@ -18,7 +18,7 @@ from lbctl.lab.pair import HAPROXY_CFG, PASSWORD, VIP, Pair, make_pair
 from lbctl.lab.probe import Probe
 from lbctl.lab.wait import wait_until
 from tests.fakes.wire import Heard, Wire
-from tests.pairs import Tell, lbctl, own_lab, wait_well, write_out
+from tests.pairs import Tell, lbctl, own_lab, wait_well
 
 pytestmark = pytest.mark.system
 
@@ -32,15 +32,6 @@ MENDED_S = 1.0
 ANNOUNCED_MS = 200.0
 
 Two = tuple[Node, Node]
-
-
-@pytest.fixture(name="tell")
-def _tell(capsys: pytest.CaptureFixture[str]) -> Tell:
-    def tell(text: str) -> None:
-        with capsys.disabled():
-            write_out(text)
-
-    return tell
 
 
 @pytest.fixture(name="lab", scope="module")

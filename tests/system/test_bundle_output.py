@@ -6,7 +6,6 @@ import itertools
 import os
 import re
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,17 +44,6 @@ Tell = Callable[[str], None]
 def _lab() -> Iterator[Lab]:
     with Lab(("a",)) as lab:
         yield lab
-
-
-@pytest.fixture(name="tell")
-def _tell(capsys: pytest.CaptureFixture[str]) -> Tell:
-    """Say a figure to whoever reads the log of a run."""
-
-    def tell(text: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n  {text}")
-
-    return tell
 
 
 @pytest.fixture(name="bundle")

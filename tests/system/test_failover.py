@@ -19,7 +19,7 @@ from lbctl.lab.backend import serve
 from lbctl.lab.bundle import Node
 from lbctl.lab.hosts import Host, Lab
 from lbctl.lab.pair import HAPROXY_CFG, PASSWORD, VIP, Pair, make_pair
-from lbctl.lab.probe import Probe, SlowRequest
+from lbctl.lab.probe import KeptAlive, Probe, SlowRequest
 from lbctl.lab.process import pids_in
 from lbctl.lab.wait import wait_until
 from tests.fakes.wire import Wire
@@ -33,7 +33,6 @@ from tests.pairs import (
     lbctl,
     own_lab,
     wait_well,
-    write_out,
 )
 
 pytestmark = pytest.mark.system
@@ -45,15 +44,6 @@ PLANNED_MS = 1300.0
 #: ARP caches of the clients follow the winner within this.
 REACHED_S = 1.0
 DRAIN_S = 2.0
-
-
-@pytest.fixture(name="tell")
-def _tell(capsys: pytest.CaptureFixture[str]) -> Tell:
-    def tell(text: str) -> None:
-        with capsys.disabled():
-            write_out(text)
-
-    return tell
 
 
 @pytest.fixture(name="lab", scope="module")
@@ -300,8 +290,9 @@ def test_lower_advskew_fails_back_but_not_after_a_handover(tell: Tell) -> None:
 
 
 def test_lone_node_keeps_the_vip_and_its_16_processes_end_in_time(tell: Tell) -> None:
-    with own_lab("a", "client", "web1") as lab:
-        serve(lab["web1"])
+    with own_lab("a", "client", "web1", "web2") as lab:
+        for web in ("web1", "web2"):
+            serve(lab[web])
         node = Node(lab, lab["a"])
         with Probe(lab["client"], VIP) as probe:
             began = probe.mark()
@@ -313,7 +304,8 @@ def test_lone_node_keeps_the_vip_and_its_16_processes_end_in_time(tell: Tell) ->
             probe.wait_answers(20, 3)
 
             mark = probe.mark()
-            refused = lbctl(node, "handover")
+            with KeptAlive(lab["client"], VIP):  # somebody to drain: 16 processes reload
+                refused = lbctl(node, "handover")
             assert refused.returncode == 14, refused.stdout + refused.stderr
             assert "nobody took over" in refused.stderr
             probe.wait_answers(20, 1)

@@ -27,12 +27,10 @@ from tests.faults import (
     MENDED_MS,
     NGINX_CONF,
     NGINX_PORT,
-    OUTAGE_MS,
     RECOVERED_WITHIN_S,
     REVIVED_WITHIN_S,
     Stage,
     break_nginx,
-    faults,
     haproxies,
     kill_everything,
     mend_nginx,
@@ -43,9 +41,9 @@ from tests.faults import (
     superfluous,
     wait_back,
     wait_holder,
-    wait_well,
     watch_holders,
 )
+from tests.pairs import OUTAGE_MS, faults, wait_well
 
 pytestmark = pytest.mark.system
 

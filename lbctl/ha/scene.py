@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from dataclasses import dataclass
 
 from lbctl.errors import NetlinkError, SupervisorError
 from lbctl.ha import diag
-from lbctl.ha.hearing import Hearing
+from lbctl.ha.hearing import Hearing, Peer
 from lbctl.ha.journal import Journal
 from lbctl.ha.keeper import Keeper
 from lbctl.ha.role import Role, RoleName
@@ -20,6 +21,10 @@ from lbctl.programs import Programs
 from lbctl.spec import BundleSpec, GroupSpec
 
 log = logging.getLogger(__name__)
+
+#: Shorter than any ucarp's dead time: by then this node's own may be MASTER again.
+RESIGN_FOR_S = 2.5
+RESIGN_EVERY_S = 0.4
 
 
 @dataclass(slots=True)
@@ -79,13 +84,24 @@ class HostScene:
     def resign(self) -> None:
         self._p.hearing.resign()
 
+    async def resign_until_heard(self) -> None:
+        """A peer whose ucarp is just starting does not hear the first resignation."""
+        began = time.monotonic()
+        while time.monotonic() - began < RESIGN_FOR_S and self._master_since(began) is None:
+            self.resign()
+            await asyncio.sleep(RESIGN_EVERY_S)
+
     def successor(self, since: float) -> str | None:
-        peer = self._p.hearing.peer
-        if peer is None or peer.is_leaving or peer.seen <= since:
+        peer = self._master_since(since)
+        if peer is None:
             return None
         if self.yields:
             self._p.worth.yield_to(peer.advskew)
         return peer.source
+
+    def _master_since(self, since: float) -> Peer | None:
+        peer = self._p.hearing.peer
+        return None if peer is None or peer.is_leaving or peer.seen <= since else peer
 
     def destroy(self) -> int:
         try:

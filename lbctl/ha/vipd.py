@@ -43,6 +43,7 @@ class Vipd:
         self._speaks = False
         self.link_up = True
         self._hooks = HookWatch(parts)
+        self._resigning: asyncio.Task[None] | None = None
         self._born = time.monotonic()
         self.finished = asyncio.Event()
 
@@ -230,7 +231,7 @@ class Vipd:
             if report.left:
                 return
         elif self._p.hearing.own_age_s() < self._patience_s() and not self.is_master:
-            self._scene.resign()
+            self._resigning = asyncio.create_task(self._scene.resign_until_heard())
         await self._restart_speaker()
 
     async def leave(self, why: str, *, must: bool, yields: bool = False) -> Report:

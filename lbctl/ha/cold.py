@@ -17,7 +17,7 @@ from lbctl.ha.announce import announce
 from lbctl.ha.interfaces import link_state
 from lbctl.ha.lease import LEASE_S
 from lbctl.ha.role import Role, RoleFile, RoleName
-from lbctl.ha.ucarp import process_facts
+from lbctl.ha.ucarp import is_ucarp, process_facts
 from lbctl.layout import RunDir
 from lbctl.spec import GroupSpec, read_spec
 
@@ -29,21 +29,25 @@ def main(arguments: list[str]) -> int:
     try:
         group = read_spec(run.spec).group
         if group is not None:
-            _apply(run, group, _role(RoleName(name), int(at_ns), int(pid)))
+            _apply(run, group, _role(RoleFile(run.role).read(), name, int(at_ns), int(pid)))
     except LbctlError as error:
         print(f"{name}: {error}; vipd tries again when it is back", file=sys.stderr)  # noqa: T201
         return error.exit_code
     return EXIT_OK
 
 
-def _role(name: RoleName, at_ns: int, pid: int) -> Role:
+def _role(known: Role, name: str, at_ns: int, pid: int) -> Role:
     facts = process_facts(pid)
+    start = facts.start if facts else 0
+    if known.name == name and not is_ucarp(pid):
+        # Somebody runs the hook by hand: the speaker is still the one that was.
+        pid, start = known.ucarp_pid, known.ucarp_start
     return Role(
-        name,
+        RoleName(name),
         at_ns,
         since=time.time(),
         ucarp_pid=pid,
-        ucarp_start=facts.start if facts else 0,
+        ucarp_start=start,
         why="ucarp's word, taken by the hook itself",
     )
 

@@ -57,6 +57,7 @@ class HostScene:
         self._p = parts
         self.hold_on_until = 0.0
         self.yields = False
+        self._silenced = 0
 
     async def reload_haproxy(self) -> None:
         try:
@@ -73,6 +74,7 @@ class HostScene:
         return frozenset((c.address, c.port, c.peer, c.peer_port) for c in found)
 
     def silence(self) -> None:
+        self._silenced = self._p.speaker.pid
         self._p.speaker.silence()
         self._p.keeper.hush(True)
         self.hold_on_until = time.monotonic() + self._p.group.dead_time_s
@@ -121,4 +123,6 @@ class HostScene:
 
     def end_speaker(self) -> None:
         self._p.worth.judge()
-        self._p.speaker.end()
+        # One that was started meanwhile listens already, and would lose that time.
+        if self._p.speaker.pid == self._silenced:
+            self._p.speaker.end()

@@ -115,6 +115,14 @@ def process_facts(pid: int) -> ProcessFacts | None:
     )
 
 
+def is_ucarp(pid: int) -> bool:
+    """Whether the process goes by that name (/proc/PID/comm)."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip() == PROGRAM
+    except OSError:
+        return False
+
+
 def children(pid: int) -> tuple[int, ...]:
     """Processes *pid* waits for: ucarp has one only while a hook runs, and is deaf meanwhile."""
     try:

@@ -55,7 +55,9 @@ class Vipd:
 
     async def on_role(self, word: Mapping[str, Any]) -> Answer:
         """A hook's word: act on it, then answer."""
-        name, pid = RoleName(word["role"]), int(word["ucarp_pid"])
+        name = RoleName(word["role"])
+        # supervisord knows the speaker; the hook knows its parent, which may be somebody's shell.
+        pid = self._p.speaker.pid or int(word["ucarp_pid"])
         if name is RoleName.MASTER and (self._stopping or self._moving.locked()):
             return {"ok": False, "error": "this node is leaving", "code": 15}
         facts = process_facts(pid)
@@ -189,6 +191,9 @@ class Vipd:
             return
         what, doubt = verdict(keeper.role, self._evidence(), self._patience_s())
         try:
+            if what is Verdict.DROP and self._moving.locked():
+                # The leaving under way drops them itself, once and in its order.
+                return
             if what is Verdict.DROP and keeper.role.name is RoleName.MASTER:
                 self._scene.destroy()
                 self._give_up(doubt)

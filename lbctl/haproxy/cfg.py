@@ -7,9 +7,8 @@ Every rule says what to do in place of the line.
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,6 +25,10 @@ _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _PORT_MAX = 65535
 
 
+#: Why an address cannot be bound wherever the configuration is to run; empty: it can.
+Absent = Callable[[str], str]
+
+
 class Bind(NamedTuple):
     """An address and a TCP port that HAProxy would listen on; every address: ``*`` or ``::``."""
 
@@ -38,7 +41,7 @@ class Bind(NamedTuple):
 class _Place:
     """Where the configuration is to run; see :func:`problems_of`."""
 
-    vips: tuple[str, ...]
+    absent: Absent
     processes: int
     is_nbproc: bool
 
@@ -62,9 +65,8 @@ def binds_of(text: str) -> tuple[Bind, ...]:
 def problems_of(
     text: str,
     *,
-    vips: tuple[str, ...],
+    absent: Absent,
     processes: int,
-    bind_nonlocal: bool = False,
     is_nbproc: bool = False,
     name: str = "haproxy.cfg",
 ) -> tuple[Problem, ...]:
@@ -73,14 +75,12 @@ def problems_of(
 
     Args:
         text: a whole configuration.
-        vips: the virtual addresses, with or without prefix.
+        absent: what speaks against a bind to an address without ``transparent``.
         processes: how many will run it.
-        bind_nonlocal: this host binds addresses that it does not have
-            (``net.ipv4.ip_nonlocal_bind`` = 1).
         is_nbproc: HAProxy up to 2.4: all processes share one set of listening sockets.
         name: of the file, for :attr:`Problem.where`.
     """
-    place = _Place(() if bind_nonlocal else vips, processes, is_nbproc)
+    place = _Place(absent, processes, is_nbproc)
     return tuple(
         Problem(f"{name}:{line.number}", what)
         for line in read(text)
@@ -157,30 +157,22 @@ def _of_bind(line: Line, place: _Place) -> Iterator[str]:
                 "socket: bind a TCP port, or set haproxy.processes: 1 in lb.yaml"
             )
     if "transparent" not in line.words[2:]:
-        yield from _of_vip(line, place)
+        yield from _of_address(line, place)
 
 
-def _of_vip(line: Line, place: _Place) -> Iterator[str]:
+def _of_address(line: Line, place: _Place) -> Iterator[str]:
     for address, _ in _tcp_addresses(line.words[1]):
-        if any(is_same(address, vip) for vip in place.vips):
+        reason = place.absent(address)
+        if reason:
             yield (
-                f"bind {line.words[1]}: only the MASTER has the virtual address {address}, so the "
-                "BACKUP could not start: add the word 'transparent', or bind every address with "
-                "':PORT'"
+                f"bind {line.words[1]}: {reason}: add the word 'transparent', or bind every "
+                "address with ':PORT'"
             )
 
 
 def _is_unix(address: str) -> bool:
     """Whether a bind address is a path in the file system, which one process alone can have."""
     return address.startswith(("/", "unix@"))
-
-
-def is_same(one: str, other: str) -> bool:
-    """Whether two texts are one IP address; a prefix length counts for nothing."""
-    try:
-        return ipaddress.ip_interface(one).ip == ipaddress.ip_interface(other).ip
-    except ValueError:
-        return False
 
 
 def _tcp_addresses(word: str) -> Iterator[tuple[str, range]]:

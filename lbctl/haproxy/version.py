@@ -38,6 +38,14 @@ class HaproxyVersion:
         return (self.major, self.minor) <= (2, 4)
 
     @property
+    def has_thread_limit(self) -> bool:
+        """
+        From 3.0 on ``thread-hard-limit`` bounds ``nbthread``, which a second file cannot set there:
+        since 2.7 it is refused once any section but ``global`` was read.
+        """
+        return (self.major, self.minor) >= (3, 0)
+
+    @property
     def model(self) -> Model:
         return "nbproc" if self.has_native_nbproc else "processes"
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lbctl.errors import Problem, RenderError, ValidationError
-from lbctl.haproxy.cfg import binds_of, is_same, problems_of
+from lbctl.haproxy.cfg import Absent, binds_of, problems_of
 from lbctl.haproxy.cpus import Cpus, usable_cpus
 from lbctl.haproxy.processes import ProcessModel, plan_processes
 from lbctl.haproxy.version import HaproxyVersion
+from lbctl.launch.absent import nothing_is_absent
 from lbctl.launch.collect import Collector
 from lbctl.launch.ports import Claim
 from lbctl.layout import ConfigDir, RunDir, StateDir
@@ -64,11 +65,32 @@ class HostFacts:
     cpus: Cpus
     hostname: str
     node: str
-    binds_nonlocal: bool = False
 
     @classmethod
-    def here(cls, version: HaproxyVersion, node: str, *, binds_nonlocal: bool = False) -> HostFacts:
-        return cls(version, usable_cpus(), os.uname().nodename, node, binds_nonlocal)
+    def here(cls, version: HaproxyVersion, node: str) -> HostFacts:
+        return cls(version, usable_cpus(), os.uname().nodename, node)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """
+    Where the configuration is to run, as far as it is judged by that.
+
+    Attributes:
+        absent: what speaks against binding an address.
+        is_any_host: on other hosts than this one too, so that ``processes: auto`` may be several.
+    """
+
+    absent: Absent = nothing_is_absent
+    is_any_host: bool = False
+
+    def processes(self, settings: Settings, here: int) -> int:
+        """How many processes to judge for, where *here* would run on this host."""
+        may_be_several = self.is_any_host and settings.haproxy.processes == "auto"
+        return max(here, 2) if may_be_several else here
+
+
+HERE = Place()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +118,10 @@ class Configuration:
 
 
 def configure(
-    dirs: Dirs, settings: Settings, facts: HostFacts, vips: tuple[str, ...] = ()
+    dirs: Dirs, settings: Settings, facts: HostFacts, place: Place = HERE
 ) -> Configuration:
     """
     Read and render everything.
-
-    Args:
-        vips: the virtual addresses, with or without prefix, which nothing may bind without
-            ``transparent``.
 
     Raises:
         ValidationError, ConfigError: with every problem.
@@ -116,8 +134,9 @@ def configure(
     password = collector.attempt(lambda: read_stats_password(settings))
     sourced = collector.attempt(lambda: _haproxy_text(dirs, settings, has_certs=bool(certs)))
     if model is not None and sourced is not None:
-        collector.add(_own_problems(sourced, vips, model, facts))
-        collector.add(_vip_problems(settings, sourced, vips, facts, has_certs=bool(certs)))
+        processes = place.processes(settings, len(model.processes))
+        collector.add(_own_problems(sourced, place.absent, processes, facts))
+        collector.add(_bind_problems(settings, sourced, place.absent, has_certs=bool(certs)))
     collector.raise_if_any()
     assert model is not None
     assert certs is not None
@@ -129,14 +148,7 @@ def configure(
         source=source,
         texts={
             dirs.run.haproxy_cfg: text,
-            **process_files(
-                model.processes,
-                settings,
-                dirs.run,
-                is_nbproc=facts.version.has_native_nbproc,
-                password=password,
-                has_exporter=facts.version.has_exporter,
-            ),
+            **_process_texts(dirs, settings, facts, model, password),
             **_nginx_texts(dirs, facts, text),
         },
         certs=certs,
@@ -148,30 +160,24 @@ def configure(
 
 
 def _own_problems(
-    sourced: _Sourced, vips: tuple[str, ...], model: ProcessModel, facts: HostFacts
+    sourced: _Sourced, absent: Absent, processes: int, facts: HostFacts
 ) -> tuple[Problem, ...]:
     """What HAProxy may accept in the operator's file, and this bundle cannot run."""
     if sourced.path is None:
         return ()
     return problems_of(
         sourced.text,
-        vips=vips,
-        processes=len(model.processes),
-        bind_nonlocal=facts.binds_nonlocal,
+        absent=absent,
+        processes=processes,
         is_nbproc=facts.version.has_native_nbproc,
         name=str(sourced.path),
     )
 
 
-def _vip_problems(
-    settings: Settings,
-    sourced: _Sourced,
-    vips: tuple[str, ...],
-    facts: HostFacts,
-    *,
-    has_certs: bool,
+def _bind_problems(
+    settings: Settings, sourced: _Sourced, absent: Absent, *, has_certs: bool
 ) -> tuple[Problem, ...]:
-    """Keys that would have HAProxy bind a virtual address, which a BACKUP does not have."""
+    """Keys that would have HAProxy bind an address that is not there."""
     http, stats = settings.http, settings.haproxy.stats.bind
     binds = {}
     if sourced.path is None:
@@ -187,13 +193,23 @@ def _vip_problems(
     way_out = "leave it at 127.0.0.1, or bind every address with '*' and a password_file"
     named.append(("haproxy.stats.bind", stats, stats.strip("[]"), way_out))
     return tuple(
-        Problem(
-            key,
-            f"{bind!r}: only the MASTER has the virtual address {address}, so HAProxy could not "
-            f"start on the BACKUP: {way_out}",
-        )
+        Problem(key, f"{bind!r}: {reason}: {way_out}")
         for key, bind, address, way_out in named
-        if not facts.binds_nonlocal and any(is_same(address, vip) for vip in vips)
+        if (reason := absent(address))
+    )
+
+
+def _process_texts(
+    dirs: Dirs, settings: Settings, facts: HostFacts, model: ProcessModel, password: str | None
+) -> dict[Path, str]:
+    return process_files(
+        model.processes,
+        settings,
+        dirs.run,
+        is_nbproc=facts.version.has_native_nbproc,
+        password=password,
+        has_exporter=facts.version.has_exporter,
+        has_thread_limit=facts.version.has_thread_limit,
     )
 
 

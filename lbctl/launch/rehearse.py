@@ -17,8 +17,9 @@ from pathlib import Path
 
 from lbctl.errors import LbctlError
 from lbctl.launch import host, identity, tree
+from lbctl.launch.absent import not_on_this_host, only_on_the_master
 from lbctl.launch.collect import Collector
-from lbctl.launch.configuration import Configuration, Dirs, HostFacts, configure
+from lbctl.launch.configuration import Configuration, Dirs, HostFacts, Place, configure
 from lbctl.launch.judge import Host, judge_host
 from lbctl.launch.ports import clashes
 from lbctl.launch.request import Request
@@ -26,7 +27,7 @@ from lbctl.launch.start import supervisor_text
 from lbctl.launch.verify import files_of, nginx_claims, verify
 from lbctl.layout import RunDir, StateDir
 from lbctl.settings.load import load
-from lbctl.spec import GroupSpec, read_spec
+from lbctl.spec import BundleSpec, read_spec
 
 _MASK = "***"
 _ANY_NODE = "0" * 16
@@ -52,7 +53,7 @@ def rehearse(dirs: Dirs, environ: Mapping[str, str]) -> tuple[list[str], list[st
     assert fit_host is not None
     with _stage(dirs, fit_host) as staged:
         facts = _facts(fit_host, _ANY_NODE)
-        configuration = configure(staged, settings, facts)
+        configuration = configure(staged, settings, facts, _place(dirs))
         account = fit_host.privileges.account
         tree.make(staged.run, account, (), own=())
         tree.write(files_of(configuration, fit_host.privileges))
@@ -102,11 +103,10 @@ def texts(dirs: Dirs, environ: Mapping[str, str]) -> tuple[dict[Path, str], tupl
     fit_host = collector.attempt(lambda: judge_host(Request(), settings, lambda _: None))
     collector.raise_if_any()
     assert fit_host is not None
-    group = _running_group(dirs.run)
-    fit_host = replace(fit_host, group=group)
+    spec = _running(dirs.run)
+    fit_host = replace(fit_host, group=spec.group if spec else None)
     facts = _facts(fit_host, identity.read_node_id(dirs.state) or _ANY_NODE)
-    vips = group.addresses if group else ()
-    configuration = configure(dirs, settings, facts, vips)
+    configuration = configure(dirs, settings, facts, _place(dirs))
     written = {
         **configuration.texts,
         dirs.run.supervisord_conf: supervisor_text(dirs, configuration, fit_host),
@@ -123,12 +123,22 @@ def masked(text: str, secrets: tuple[str, ...]) -> str:
 
 
 def _facts(fit_host: Host, node: str) -> HostFacts:
-    return HostFacts.here(fit_host.version, node, binds_nonlocal=host.binds_nonlocal())
+    return HostFacts.here(fit_host.version, node)
 
 
-def _running_group(run: RunDir) -> GroupSpec | None:
+def _place(dirs: Dirs) -> Place:
+    """Where a bundle runs, this host with its VIP; else any host, and nobody says with which."""
+    spec = _running(dirs.run)
+    if host.binds_nonlocal():
+        return Place(is_any_host=spec is None)
+    group = spec.group if spec else None
+    absent = only_on_the_master(group.addresses) if group else not_on_this_host
+    return Place(absent, is_any_host=spec is None)
+
+
+def _running(run: RunDir) -> BundleSpec | None:
     try:
-        return read_spec(run.spec).group
+        return read_spec(run.spec)
     except LbctlError:
         return None
 

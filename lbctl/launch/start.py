@@ -18,9 +18,10 @@ from lbctl import __version__
 from lbctl.errors import ValidationError
 from lbctl.ha.ucarp import launch_script
 from lbctl.launch import host, identity, locks, tree
+from lbctl.launch.absent import nothing_is_absent, only_on_the_master
 from lbctl.launch.become import become_supervisord
 from lbctl.launch.collect import Collector
-from lbctl.launch.configuration import Configuration, Dirs, HostFacts, configure
+from lbctl.launch.configuration import Configuration, Dirs, HostFacts, Place, configure
 from lbctl.launch.judge import Host, Warn, judge_configuration, judge_host, judge_network
 from lbctl.launch.listening import Listening
 from lbctl.launch.programs import Scene, program_names, supervised
@@ -77,8 +78,10 @@ def prepare(
         node = identity.node_id(dirs.state)
         hostname = os.uname().nodename
         identity.ensure_self_signed(dirs.state, fit_host.privileges.account, hostname)
-    facts = HostFacts.here(fit_host.version, node, binds_nonlocal=host.binds_nonlocal())
-    configuration = configure(dirs, settings, facts, request.addresses)
+    facts = HostFacts.here(fit_host.version, node)
+    may_bind_all = not request.addresses or host.binds_nonlocal()
+    absent = nothing_is_absent if may_bind_all else only_on_the_master(request.addresses)
+    configuration = configure(dirs, settings, facts, Place(absent))
     stage(dirs, configuration, fit_host)
     for warning in (*configuration.warnings, *judge_configuration(dirs, configuration, fit_host)):
         warn(warning)

@@ -45,6 +45,7 @@ def process_files(
     is_nbproc: bool,
     password: str | None = None,
     has_exporter: bool = False,
+    has_thread_limit: bool = False,
 ) -> dict[Path, str]:
     """
     What lbctl adds, by file. The texts hold *password*: write them with mode 0600.
@@ -56,6 +57,7 @@ def process_files(
         is_nbproc: HAProxy up to 2.4: one file, one program for all processes.
         password: of the stats listeners; None: no authentication.
         has_exporter: the build has HAProxy's Prometheus exporter.
+        has_thread_limit: it knows ``thread-hard-limit``, and takes ``nbthread`` from no second file.
 
     Raises:
         RenderError: user or password cannot be used for HTTP basic authentication.
@@ -67,6 +69,7 @@ def process_files(
         "bind": _bracketed(settings.haproxy.stats.bind),
         "password": password,
         "has_exporter": has_exporter,
+        "has_thread_limit": has_thread_limit,
         "workers_kept": WORKERS_KEPT,
     }
     filters = {"quote": quote}

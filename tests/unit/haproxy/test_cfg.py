@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbctl.haproxy.cfg import Bind, binds_of, problems_of
+from lbctl.launch.absent import nothing_is_absent, only_on_the_master
 
 ARTICLE = """\
 global
@@ -32,9 +33,8 @@ def _problems(
         str(problem)
         for problem in problems_of(
             text,
-            vips=vips,
+            absent=nothing_is_absent if bind_nonlocal else only_on_the_master(vips),
             processes=processes,
-            bind_nonlocal=bind_nonlocal,
             is_nbproc=is_nbproc,
         )
     ]

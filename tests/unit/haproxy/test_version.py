@@ -46,6 +46,18 @@ def test_the_exporter_counts_from_2_4(number: str, has_exporter: bool) -> None:
     assert has_exporter == version.has_exporter
 
 
+@pytest.mark.parametrize(
+    ("number", "expected"), [("2.6.12", False), ("2.9.15", False), ("3.0.0", True)]
+)
+def test_threads_are_limited_by_a_keyword_of_their_own_from_3_0(
+    number: str, expected: bool
+) -> None:
+    version = parse_version(f"HAProxy version {number} x\n")
+
+    assert version is not None
+    assert expected == version.has_thread_limit
+
+
 def test_a_build_without_the_exporter_is_told_apart() -> None:
     version = parse_version("HAProxy version 2.6.12 x\nBuilt with network namespace support.\n")
 

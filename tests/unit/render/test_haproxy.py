@@ -83,6 +83,19 @@ def test_one_process_under_nbproc_may_have_threads() -> None:
     assert "    nbthread 3\n" in text
 
 
+def test_where_a_second_file_cannot_set_threads_it_limits_them() -> None:
+    (text,) = process_files(
+        [_process(1)],
+        Settings(haproxy=Haproxy(threads=3)),
+        RUN,
+        is_nbproc=False,
+        has_thread_limit=True,
+    ).values()
+
+    assert "    thread-hard-limit 3\n" in text
+    assert "nbthread" not in text
+
+
 def test_what_is_added_ends_the_operators_defaults_before_it_listens() -> None:
     keywords = [line.words for line in read(_one(Settings())) if line.opens_section]
 

@@ -15,7 +15,7 @@ def write_atomic(
 
     Args:
         path: the file; its directory exists and takes a temporary neighbour.
-        text: the whole content, written as UTF-8.
+        text: the whole content, written as UTF-8; surrogates are the bytes they were read from.
         mode: permission bits, set before the file has its name.
         uid: owner, -1 keeps the caller's.
         gid: group, -1 keeps the caller's.
@@ -31,7 +31,9 @@ def write_atomic(
         return False
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        with os.fdopen(
+            descriptor, "w", encoding="utf-8", errors="surrogateescape", newline=""
+        ) as stream:
             stream.write(text)
             os.fchmod(stream.fileno(), mode)
             if uid >= 0 or gid >= 0:
@@ -55,7 +57,7 @@ def _is_already(path: Path, text: str, mode: int, uid: int, gid: int) -> bool:
             status.st_mode & 0o7777 == mode
             and uid in (-1, status.st_uid)
             and gid in (-1, status.st_gid)
-            and path.read_bytes() == text.encode()
+            and path.read_bytes() == text.encode(errors="surrogateescape")
         )
     except OSError:
         return False

@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "check": ("lbctl.cli.check", "check"),
     "render": ("lbctl.cli.render", "render"),
     "config": ("lbctl.cli.config", "config"),
+    "migrate": ("lbctl.cli.migrate", "migrate"),
     "status": ("lbctl.cli.status", "status"),
     "stats": ("lbctl.cli.stats", "stats"),
     "events": ("lbctl.cli.events", "events"),

@@ -1,4 +1,4 @@
-"""The process model on real HAProxy: 2.6 (independent processes) and 2.2 (native nbproc)."""
+"""The process model on real HAProxy: 2.6, 3.0 (independent processes) and 2.2 (native nbproc)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ from lbctl.settings.model import Haproxy, Http, Settings, Stats
 pytestmark = pytest.mark.contract
 
 ROOT = Path(__file__).parents[2]
-BINARIES = {"2.6": "haproxy", "2.2": str(ROOT / ".cache/haproxy-2.2/bin/haproxy")}
+FETCHED = {number: str(ROOT / f".cache/haproxy-{number}/bin/haproxy") for number in ("2.2", "3.0")}
+BINARIES = {"2.6": "haproxy", **FETCHED}
 ODD_PASSWORD = "a b'c\"d$e\\f#g:h ${HOME} pä"
 
 WEB = """\
@@ -84,7 +85,7 @@ class Rendered:
 def binary(request: pytest.FixtureRequest) -> str:
     path = BINARIES[request.param]
     if shutil.which(path) is None:
-        pytest.fail(f"{path} is missing: install haproxy, run scripts/fetch-haproxy-2.2")
+        pytest.fail(f"{path} is missing: run scripts/setup test")
     return path
 
 
@@ -110,6 +111,7 @@ def render(binary: str, tmp_path: Path) -> Callable[..., Rendered]:
             is_nbproc=model.model == "nbproc",
             password=password,
             has_exporter=version.has_exporter,
+            has_thread_limit=version.has_thread_limit,
         )
         has_certs = any(run_dir.certs.iterdir())
         text = operator and operator.replace("{port}", str(port))
@@ -305,10 +307,12 @@ def test_an_operators_own_threads_and_daemon_change_nothing(
     binary: str, render: Callable[..., Rendered]
 ) -> None:
     # Up to 2.4 nbthread and nbproc exclude each other, and HAProxy itself says so.
-    threads = "" if read_version(binary).has_native_nbproc else "    nbthread 2\n"
+    version = read_version(binary)
+    threads = "" if version.has_native_nbproc else "    nbthread 2\n"
     rendered = render(f"global\n    daemon\n    maxconn 500\n{threads}{WEB}")
+    limits = {"thread-hard-limit" in warning for warning in rendered.check()}
 
-    assert rendered.check() == []
+    assert limits == ({True} if version.has_thread_limit else set())
     with _running(rendered) as masters:
         assert [master.poll() for master in masters] == [None] * len(masters)
         assert rendered.info(1)["Nbthread"] == "1"

@@ -1,0 +1,49 @@
+"""What must not be shown, in texts for people. The written file keeps it."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MASK: Final = "***"
+
+#: A word as it is written, quotes and escapes included.
+_WORD = r"""(?:"(?:\\.|[^"\\])*"?|'[^']*'?|\\.|[^\s"'\\])+"""
+_SECRETS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        # stats auth USER:PASSWORD
+        rf"(\bstats\s+auth\s+)(?P<login>{_WORD})",
+        # user NAME password HASH, user NAME insecure-password PASSWORD, set-param auth password
+        rf"(\b(?:insecure-)?password\s+)(?P<secret>{_WORD})",
+        r"(\bauthorization\b.{0,20}?\b(?:basic|bearer|digest)(?:\\?\s)+)(?P<secret>[^\s\"']+)",
+        # redis: tcp-check send AUTH\ PASSWORD\r\n
+        r"((?-i:\bAUTH)(?:\\?\s)+)(?P<secret>(?:\\[^rn]|[^\s\"'\\])+)",
+        rf"(\bcluster-secret\s+)(?P<secret>{_WORD})",
+        # http://user:password@host
+        r"(://[^/\s:@]+:)(?P<secret>[^@\s/]+)(?=@)",
+    )
+)
+
+
+def masked(text: str) -> str:
+    """*text*, one or more lines of a configuration, without passwords; comments count too."""
+    for pattern in _SECRETS:
+        text = pattern.sub(_mask, text)
+    return text
+
+
+def printable(text: str) -> str:
+    """*text* as a terminal may have it: no control character, no byte that is not UTF-8."""
+    clean = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(
+        sign if sign.isprintable() or sign == "\t" else f"\\x{ord(sign):02x}" for sign in clean
+    )
+
+
+def _mask(found: re.Match[str]) -> str:
+    groups = found.groupdict()
+    if groups.get("login") is None:
+        return f"{found[1]}{MASK}"
+    user, colon, _ = groups["login"].partition(":")
+    return f"{found[1]}{user}:{MASK}" if colon else f"{found[1]}{MASK}"

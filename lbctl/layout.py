@@ -91,6 +91,11 @@ class RunDir:
         """What lbctl adds for process *number*, 1 and up; number 0: for all under nbproc."""
         return self.haproxy / ("nbproc.cfg" if number == 0 else f"proc-{number:02d}.cfg")
 
+    @property
+    def threads_cfg(self) -> Path:
+        """Loaded before ``haproxy.cfg`` where HAProxy takes the number of threads nowhere else."""
+        return self.haproxy / "threads.cfg"
+
     def runtime_socket(self, number: int) -> Path:
         """The Runtime API of process *number*, 1 and up."""
         return self.haproxy / f"{number:02d}.sock"

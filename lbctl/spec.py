@@ -10,9 +10,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lbctl.errors import UnreachableError
+
+#: How HAProxy is told the number of its threads, by version.
+ThreadsIn = Literal["process file", "first file", "limit"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,8 @@ def _by_subnet(
         return max(fitting, key=lambda own: own.interface.network.prefixlen)
     listed = _listed(links, owned)
     what = (
-        f"{address} is in no subnet of this host ({listed}): another address, or set the interface"
+        f"{address} is in no subnet of this host ({listed}): another address, or set the "
+        "interface; a container needs the host's network, --net=host"
     )
     return Problem("VIP", what)
 

@@ -8,12 +8,14 @@ Every rule says what to do in place of the line.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 from lbctl.errors import Problem
 from lbctl.haproxy.lines import Line, read
+from lbctl.spec import ThreadsIn
 
 _OTHER_FAMILIES = frozenset(
     {
@@ -23,6 +25,7 @@ _OTHER_FAMILIES = frozenset(
 )
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _PORT_MAX = 65535
+_MIGRATE = "lbctl migrate rewrites old files"
 
 
 #: Why an address cannot be bound wherever the configuration is to run; empty: it can.
@@ -44,6 +47,8 @@ class _Place:
     absent: Absent
     processes: int
     is_nbproc: bool
+    threads_in: ThreadsIn
+    runs_as: Mapping[str, str]
 
 
 def binds_of(text: str) -> tuple[Bind, ...]:
@@ -68,6 +73,8 @@ def problems_of(
     absent: Absent,
     processes: int,
     is_nbproc: bool = False,
+    threads_in: ThreadsIn = "process file",
+    runs_as: Mapping[str, str] = MappingProxyType({}),
     name: str = "haproxy.cfg",
 ) -> tuple[Problem, ...]:
     """
@@ -78,9 +85,12 @@ def problems_of(
         absent: what speaks against a bind to an address without ``transparent``.
         processes: how many will run it.
         is_nbproc: HAProxy up to 2.4: all processes share one set of listening sockets.
+        threads_in: how this HAProxy is told the number of its threads.
+        runs_as: ``user``, ``uid``, ``group``, ``gid`` that it has already and cannot change; what
+            is not there is not judged.
         name: of the file, for :attr:`Problem.where`.
     """
-    place = _Place(absent, processes, is_nbproc)
+    place = _Place(absent, processes, is_nbproc, threads_in, runs_as)
     return tuple(
         Problem(f"{name}:{line.number}", what)
         for line in read(text)
@@ -97,6 +107,29 @@ def _problems_of_line(line: Line, place: _Place) -> Iterator[str]:
         yield from _of_stats_socket(line, place)
     elif line.keyword == "bind":
         yield from _of_bind(line, place)
+    elif line.section == "global":
+        yield from _of_global(line, place)
+
+
+def _of_global(line: Line, place: _Place) -> Iterator[str]:
+    """What ends an unprivileged HAProxy when it starts; ``haproxy -c`` accepts it."""
+    word = line.keyword
+    if word in ("chroot", "pidfile"):
+        reason = {
+            "chroot": "HAProxy has none of root's rights and may not chroot",
+            "pidfile": "supervisord knows the pids, and HAProxy may not write where root would",
+        }[word]
+        yield f"{word!r}: {reason}: it would end at the start: remove the line"
+    elif word in place.runs_as and line.words[1:] != (place.runs_as[word],):
+        yield (
+            f"{word!r}: lbctl starts HAProxy as {word} {place.runs_as[word]}, without the right to "
+            "become another: it would end at the start: remove the line; user is a key of lb.yaml"
+        )
+    elif word == "nbthread" and place.threads_in == "first file":
+        yield (
+            "'nbthread': haproxy.threads in lb.yaml sets it, and with this HAProxy the line would "
+            "win: remove it"
+        )
 
 
 def _of_section(line: Line, place: _Place) -> Iterator[str]:
@@ -113,8 +146,8 @@ def _of_section(line: Line, place: _Place) -> Iterator[str]:
     if line.keyword in ("listen", "frontend") and len(line.words) > 2 and line.words[2] != "from":
         address = line.words[2]
         yield (
-            f"an address on the line of {line.keyword!r} is the syntax before HAProxy 1.7: move it "
-            f"to a line of its own: bind {address}"
+            f"an address on the line of {line.keyword!r} is the syntax before HAProxy 1.6: move it "
+            f"to a line of its own: bind {address} ({_MIGRATE})"
         )
 
 
@@ -122,13 +155,13 @@ def _of_pin(line: Line) -> Iterator[str]:
     if line.keyword == "nbproc":
         yield (
             "'nbproc': lbctl runs the processes itself: remove the line; their number is "
-            "haproxy.processes in lb.yaml, by default one for each usable CPU"
+            f"haproxy.processes in lb.yaml, by default one for each usable CPU ({_MIGRATE})"
         )
         return
     words = "stats bind-process" if line.keyword == "stats" else "bind-process"
     yield (
         f"{words!r}: every process runs the whole file: remove the line; the stats of each "
-        "process are on listeners that lbctl adds (haproxy.stats in lb.yaml)"
+        f"process are on listeners that lbctl adds (haproxy.stats in lb.yaml; {_MIGRATE})"
     )
 
 

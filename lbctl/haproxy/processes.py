@@ -29,11 +29,13 @@ class ProcessModel:
         model: ``processes``: one program for each process (HAProxy 2.5 and later);
             ``nbproc``: one program that runs them all (up to 2.4).
         processes: by number, 1 and up.
+        has_threads_file: the number of threads is in a file of its own, loaded first.
         warnings: what works, and is worth a thought.
     """
 
     model: Model
     processes: tuple[HaproxyProcess, ...]
+    has_threads_file: bool
     warnings: tuple[str, ...]
 
     @property
@@ -45,7 +47,8 @@ class ProcessModel:
         """What *program* loads, in order: the balanced configuration, then what lbctl adds."""
         first = next(process for process in self.processes if process.program == program)
         number = 0 if self.model == "nbproc" else first.number
-        return (run_dir.haproxy_cfg, run_dir.process_cfg(number))
+        before = (run_dir.threads_cfg,) if self.has_threads_file else ()
+        return (*before, run_dir.haproxy_cfg, run_dir.process_cfg(number))
 
     def argv(self, program: str, run_dir: RunDir, *, binary: str = "haproxy") -> tuple[str, ...]:
         """The command of *program*: master-worker, in the foreground whatever the files say."""
@@ -89,7 +92,10 @@ def plan_processes(
         for number in range(1, count + 1)
     )
     return ProcessModel(
-        version.model, processes, tuple(_warnings(haproxy, count, threads, cpus, version))
+        version.model,
+        processes,
+        has_threads_file=version.threads_in == "first file",
+        warnings=tuple(_warnings(haproxy, count, threads, cpus, version)),
     )
 
 

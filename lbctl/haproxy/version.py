@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lbctl.errors import Problem, ValidationError
+from lbctl.spec import ThreadsIn
 
 Model = Literal["processes", "nbproc"]
 
@@ -38,12 +39,14 @@ class HaproxyVersion:
         return (self.major, self.minor) <= (2, 4)
 
     @property
-    def has_thread_limit(self) -> bool:
+    def threads_in(self) -> ThreadsIn:
         """
-        From 3.0 on ``thread-hard-limit`` bounds ``nbthread``, which a second file cannot set there:
-        since 2.7 it is refused once any section but ``global`` was read.
+        Since 2.7 ``nbthread`` is refused once any section but ``global`` was read, so that only a
+        first file can have it; from 3.0 on ``thread-hard-limit`` bounds it from anywhere.
         """
-        return (self.major, self.minor) >= (3, 0)
+        if (self.major, self.minor) <= (2, 6):
+            return "process file"
+        return "first file" if (self.major, self.minor) < (3, 0) else "limit"
 
     @property
     def model(self) -> Model:

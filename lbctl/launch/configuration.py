@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lbctl.errors import Problem, RenderError, ValidationError
@@ -19,6 +19,7 @@ from lbctl.launch.absent import nothing_is_absent
 from lbctl.launch.collect import Collector
 from lbctl.launch.ports import Claim
 from lbctl.layout import ConfigDir, RunDir, StateDir
+from lbctl.nginx.check import Dialect
 from lbctl.render.haproxy import generated_cfg, process_files
 from lbctl.render.nginx import front_door, nginx_files
 from lbctl.settings.model import Settings
@@ -65,10 +66,11 @@ class HostFacts:
     cpus: Cpus
     hostname: str
     node: str
+    nginx: Dialect = field(default_factory=Dialect)
 
     @classmethod
-    def here(cls, version: HaproxyVersion, node: str) -> HostFacts:
-        return cls(version, usable_cpus(), os.uname().nodename, node)
+    def here(cls, version: HaproxyVersion, node: str, nginx: Dialect) -> HostFacts:
+        return cls(version, usable_cpus(), os.uname().nodename, node, nginx)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +80,13 @@ class Place:
 
     Attributes:
         absent: what speaks against binding an address.
+        runs_as: see :func:`lbctl.launch.host.names_of`.
         is_any_host: on other hosts than this one too, so that ``processes: auto`` may be several.
     """
 
     absent: Absent = nothing_is_absent
     is_any_host: bool = False
+    runs_as: Mapping[str, str] = field(default_factory=dict)
 
     def processes(self, settings: Settings, here: int) -> int:
         """How many processes to judge for, where *here* would run on this host."""
@@ -135,7 +139,7 @@ def configure(
     sourced = collector.attempt(lambda: _haproxy_text(dirs, settings, has_certs=bool(certs)))
     if model is not None and sourced is not None:
         processes = place.processes(settings, len(model.processes))
-        collector.add(_own_problems(sourced, place.absent, processes, facts))
+        collector.add(_own_problems(sourced, place, processes, facts))
         collector.add(_bind_problems(settings, sourced, place.absent, has_certs=bool(certs)))
     collector.raise_if_any()
     assert model is not None
@@ -160,16 +164,18 @@ def configure(
 
 
 def _own_problems(
-    sourced: _Sourced, absent: Absent, processes: int, facts: HostFacts
+    sourced: _Sourced, place: Place, processes: int, facts: HostFacts
 ) -> tuple[Problem, ...]:
     """What HAProxy may accept in the operator's file, and this bundle cannot run."""
     if sourced.path is None:
         return ()
     return problems_of(
         sourced.text,
-        absent=absent,
+        absent=place.absent,
         processes=processes,
+        runs_as=place.runs_as,
         is_nbproc=facts.version.has_native_nbproc,
+        threads_in=facts.version.threads_in,
         name=str(sourced.path),
     )
 
@@ -209,7 +215,7 @@ def _process_texts(
         is_nbproc=facts.version.has_native_nbproc,
         password=password,
         has_exporter=facts.version.has_exporter,
-        has_thread_limit=facts.version.has_thread_limit,
+        threads_in=facts.version.threads_in,
     )
 
 
@@ -221,6 +227,7 @@ def _nginx_texts(dirs: Dirs, facts: HostFacts, haproxy_cfg: str) -> dict[Path, s
         hostname=facts.hostname,
         node=facts.node,
         front=front_door([(bind.address, bind.port) for bind in binds_of(haproxy_cfg)]),
+        has_http2=facts.nginx.has_http2,
     )
 
 

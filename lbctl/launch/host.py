@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 import re
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +99,14 @@ def unprivileged_account(wanted: str) -> Account:
         "makes one, or set user in lb.yaml"
     )
     raise ValidationError([Problem("user", what)])
+
+
+def names_of(account: Account) -> dict[str, str]:
+    """Whom a program of *account* runs as, by HAProxy's words for it."""
+    names = {"uid": str(account.uid), "gid": str(account.gid), "user": account.name}
+    with suppress(KeyError):
+        names["group"] = grp.getgrgid(account.gid).gr_name
+    return names
 
 
 def binds_nonlocal() -> bool:

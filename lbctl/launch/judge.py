@@ -29,7 +29,7 @@ from lbctl.launch.ports import clashes, taken
 from lbctl.launch.privileges import Privileges, fit, trial
 from lbctl.launch.request import Request
 from lbctl.launch.verify import nginx_claims, verify
-from lbctl.nginx.check import options
+from lbctl.nginx.check import Dialect, dialect
 from lbctl.settings.model import Settings
 from lbctl.spec import GroupSpec
 
@@ -43,7 +43,7 @@ class Host:
     privileges: Privileges
     binaries: Mapping[str, str]
     version: HaproxyVersion
-    nginx_options: tuple[str, ...]
+    nginx: Dialect
     group: GroupSpec | None
     drain_s: float
 
@@ -70,7 +70,7 @@ def judge_host(request: Request, settings: Settings, warn: Warn) -> Host:
     if "haproxy" in binaries:
         version = collector.attempt(lambda: read_version(binaries["haproxy"]))
     if "nginx" in binaries:
-        nginx = collector.attempt(lambda: options(binaries["nginx"]))
+        nginx = collector.attempt(lambda: dialect(binaries["nginx"]))
     if has_group:
         collector.add(hook_problems())
         group = collector.attempt(lambda: _group(request, settings, warn))
@@ -114,7 +114,7 @@ def judge_configuration(
     collector = Collector()
     verdict = collector.attempt(
         lambda: verify(
-            dirs, configuration, fit_host.privileges, fit_host.binaries, fit_host.nginx_options
+            dirs, configuration, fit_host.privileges, fit_host.binaries, fit_host.nginx.options
         )
     )
     claims = list(configuration.claims)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lbctl.errors import LbctlError
 from lbctl.launch import host, identity, tree
-from lbctl.launch.absent import not_on_this_host, only_on_the_master
+from lbctl.launch.absent import not_on_this_host, nothing_is_absent, only_on_the_master
 from lbctl.launch.collect import Collector
 from lbctl.launch.configuration import Configuration, Dirs, HostFacts, Place, configure
 from lbctl.launch.judge import Host, judge_host
@@ -53,7 +53,7 @@ def rehearse(dirs: Dirs, environ: Mapping[str, str]) -> tuple[list[str], list[st
     assert fit_host is not None
     with _stage(dirs, fit_host) as staged:
         facts = _facts(fit_host, _ANY_NODE)
-        configuration = configure(staged, settings, facts, _place(dirs))
+        configuration = configure(staged, settings, facts, _place(dirs, fit_host))
         account = fit_host.privileges.account
         tree.make(staged.run, account, (), own=())
         tree.write(files_of(configuration, fit_host.privileges))
@@ -62,7 +62,7 @@ def rehearse(dirs: Dirs, environ: Mapping[str, str]) -> tuple[list[str], list[st
             configuration,
             fit_host.privileges,
             fit_host.binaries,
-            fit_host.nginx_options,
+            fit_host.nginx.options,
             may_bind=fit_host.privileges.may_bind,
         )
         collector.add(clashes([*configuration.claims, *nginx_claims(staged, accepted)]))
@@ -106,7 +106,7 @@ def texts(dirs: Dirs, environ: Mapping[str, str]) -> tuple[dict[Path, str], tupl
     spec = _running(dirs.run)
     fit_host = replace(fit_host, group=spec.group if spec else None)
     facts = _facts(fit_host, identity.read_node_id(dirs.state) or _ANY_NODE)
-    configuration = configure(dirs, settings, facts, _place(dirs))
+    configuration = configure(dirs, settings, facts, _place(dirs, fit_host))
     written = {
         **configuration.texts,
         dirs.run.supervisord_conf: supervisor_text(dirs, configuration, fit_host),
@@ -123,17 +123,18 @@ def masked(text: str, secrets: tuple[str, ...]) -> str:
 
 
 def _facts(fit_host: Host, node: str) -> HostFacts:
-    return HostFacts.here(fit_host.version, node)
+    return HostFacts.here(fit_host.version, node, fit_host.nginx)
 
 
-def _place(dirs: Dirs) -> Place:
+def _place(dirs: Dirs, fit_host: Host) -> Place:
     """Where a bundle runs, this host with its VIP; else any host, and nobody says with which."""
     spec = _running(dirs.run)
-    if host.binds_nonlocal():
-        return Place(is_any_host=spec is None)
     group = spec.group if spec else None
     absent = only_on_the_master(group.addresses) if group else not_on_this_host
-    return Place(absent, is_any_host=spec is None)
+    if host.binds_nonlocal():
+        absent = nothing_is_absent
+    runs_as = host.names_of(fit_host.privileges.account)
+    return Place(absent, is_any_host=spec is None, runs_as=runs_as)
 
 
 def _running(run: RunDir) -> BundleSpec | None:
@@ -143,9 +144,19 @@ def _running(run: RunDir) -> BundleSpec | None:
         return None
 
 
+def _room(run: RunDir) -> Path:
+    """Where files may lie for a moment: a container with a read-only root has /run and no /tmp."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        return run.root.parent
+
+
 @contextmanager
 def _stage(dirs: Dirs, fit_host: Host) -> Iterator[Dirs]:
-    root = Path(tempfile.mkdtemp(prefix="lbctl-check-"))
+    room = _room(dirs.run)
+    with tree.writing("TMPDIR", room):
+        root = Path(tempfile.mkdtemp(prefix="lbctl-check-", dir=room))
     try:
         # The unprivileged user must get through; what is secret has modes of its own.
         root.chmod(0o755)

@@ -78,10 +78,12 @@ def prepare(
         node = identity.node_id(dirs.state)
         hostname = os.uname().nodename
         identity.ensure_self_signed(dirs.state, fit_host.privileges.account, hostname)
-    facts = HostFacts.here(fit_host.version, node)
+    facts = HostFacts.here(fit_host.version, node, fit_host.nginx)
     may_bind_all = not request.addresses or host.binds_nonlocal()
     absent = nothing_is_absent if may_bind_all else only_on_the_master(request.addresses)
-    configuration = configure(dirs, settings, facts, Place(absent))
+    configuration = configure(
+        dirs, settings, facts, Place(absent, runs_as=host.names_of(fit_host.privileges.account))
+    )
     stage(dirs, configuration, fit_host)
     for warning in (*configuration.warnings, *judge_configuration(dirs, configuration, fit_host)):
         warn(warning)
@@ -152,7 +154,7 @@ def supervisor_text(dirs: Dirs, configuration: Configuration, fit_host: Host) ->
         directory=str(working_directory(dirs)),
         has_group=fit_host.group is not None,
         drain_s=fit_host.drain_s,
-        nginx_options=fit_host.nginx_options,
+        nginx_options=fit_host.nginx.options,
     )
     privileges = fit_host.privileges
     owner = f"{os.geteuid()}:{privileges.account.gid}"

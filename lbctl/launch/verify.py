@@ -45,7 +45,7 @@ def verify(
     Args:
         dirs: the run dir holds the files already.
         binaries: paths of haproxy and nginx.
-        nginx_options: see :func:`lbctl.nginx.check.options`.
+        nginx_options: see :class:`lbctl.nginx.check.Dialect`.
         may_bind: ports below 1024 can be bound here.
 
     Returns:

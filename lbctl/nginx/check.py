@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import IO
 
 from lbctl.errors import CheckError, Problem, ValidationError
 
@@ -23,6 +25,8 @@ _NOT_HERE = re.compile(r"^bind\(\) to .* failed \(99: ")
 _NOT_PERMITTED = re.compile(r"^bind\(\) to .* failed \(13: Permission denied\)")
 _LISTEN = re.compile(r"^\s*listen\s+(?P<address>[^\s;]+)", re.MULTILINE)
 _ERROR_LOG_OPTION = (1, 19, 5)
+#: From here on ``http2 on;`` is known, and ``listen ... http2`` is a warning.
+_HTTP2_DIRECTIVE = (1, 25, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +44,23 @@ class Accepted:
     listens: tuple[tuple[str, int], ...]
 
 
-def options(binary: str) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Dialect:
     """
-    What this nginx wants on its command line so that its first words do not go to /var/log.
+    What this nginx understands.
+
+    Attributes:
+        options: for its command line, so that its first words do not go to /var/log.
+        has_http2: ``http2 on;`` is a directive of a server.
+    """
+
+    options: tuple[str, ...] = ()
+    has_http2: bool = False
+
+
+def dialect(binary: str) -> Dialect:
+    """
+    Ask nginx for its version.
 
     Raises:
         ValidationError: it is not installed or does not start.
@@ -50,7 +68,8 @@ def options(binary: str) -> tuple[str, ...]:
     reply = _run([binary, "-v"])
     found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", reply.stderr + reply.stdout)
     version = tuple(int(part) for part in found.groups()) if found else ()
-    return ("-e", "stderr") if version >= _ERROR_LOG_OPTION else ()
+    options = ("-e", "stderr") if version >= _ERROR_LOG_OPTION else ()
+    return Dialect(options, has_http2=version >= _HTTP2_DIRECTIVE)
 
 
 def check(argv: Sequence[str], *, may_bind: bool = True) -> Accepted:
@@ -110,17 +129,31 @@ def listens_of(dump: str) -> Iterator[tuple[str, int]]:
 
 def _run(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TIMEOUT_S,
-        )
+        with _output("stdout") as stdout, _output("stderr") as stderr:
+            done = subprocess.run(
+                argv, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, timeout=_TIMEOUT_S
+            )
+            return subprocess.CompletedProcess(
+                argv, done.returncode, _written(stdout), _written(stderr)
+            )
     except FileNotFoundError as error:
         what = f"{argv[0]} is not installed: install the Debian package nginx"
         raise ValidationError([Problem("nginx", what)]) from error
     except (OSError, subprocess.TimeoutExpired) as error:
         what = f"{' '.join(argv)}: {error}; nothing was started"
         raise CheckError([Problem("nginx", what)]) from error
+
+
+def _output(name: str) -> IO[bytes]:
+    """
+    Where nginx writes.
+
+    No pipe: `access_log /dev/stdout` opens it again, and root's pipe is closed to nginx's user. In
+    the bundle that is a FIFO of his own.
+    """
+    return os.fdopen(os.memfd_create(name), "w+b")
+
+
+def _written(output: IO[bytes]) -> str:
+    output.seek(0)
+    return output.read().decode(errors="replace")

@@ -15,7 +15,7 @@ from lbctl.errors import Problem, RenderError
 from lbctl.layout import RunDir, share
 from lbctl.render.engine import render_file
 from lbctl.settings.model import Settings, Stats
-from lbctl.spec import HaproxyProcess
+from lbctl.spec import HaproxyProcess, ThreadsIn
 
 #: Reloads that a connection survives; the oldest worker beyond it is ended. 61 workers took 271 MB.
 WORKERS_KEPT = 20
@@ -45,7 +45,7 @@ def process_files(
     is_nbproc: bool,
     password: str | None = None,
     has_exporter: bool = False,
-    has_thread_limit: bool = False,
+    threads_in: ThreadsIn = "process file",
 ) -> dict[Path, str]:
     """
     What lbctl adds, by file. The texts hold *password*: write them with mode 0600.
@@ -57,7 +57,7 @@ def process_files(
         is_nbproc: HAProxy up to 2.4: one file, one program for all processes.
         password: of the stats listeners; None: no authentication.
         has_exporter: the build has HAProxy's Prometheus exporter.
-        has_thread_limit: it knows ``thread-hard-limit``, and takes ``nbthread`` from no second file.
+        threads_in: how this HAProxy is told the number of its threads.
 
     Raises:
         RenderError: user or password cannot be used for HTTP basic authentication.
@@ -69,19 +69,22 @@ def process_files(
         "bind": _bracketed(settings.haproxy.stats.bind),
         "password": password,
         "has_exporter": has_exporter,
-        "has_thread_limit": has_thread_limit,
+        "threads_in": threads_in,
         "workers_kept": WORKERS_KEPT,
     }
     filters = {"quote": quote}
     if is_nbproc:
         text = render_file(template, {**common, "processes": processes}, filters=filters)
         return {run_dir.process_cfg(0): text}
-    return {
+    files = {
         run_dir.process_cfg(process.number): render_file(
             template, {**common, "process": process}, filters=filters
         )
         for process in processes
     }
+    if threads_in == "first file":
+        files[run_dir.threads_cfg] = f"global\n    nbthread {settings.haproxy.threads}\n"
+    return files
 
 
 def generated_cfg(

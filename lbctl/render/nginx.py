@@ -16,7 +16,14 @@ HTTP_PORT = 80
 
 
 def nginx_files(
-    config: ConfigDir, run: RunDir, state: StateDir, *, hostname: str, node: str, front: str
+    config: ConfigDir,
+    run: RunDir,
+    state: StateDir,
+    *,
+    hostname: str,
+    node: str,
+    front: str,
+    has_http2: bool = False,
 ) -> dict[Path, str]:
     """
     What nginx runs with, by file.
@@ -25,13 +32,16 @@ def nginx_files(
         hostname: for the page.
         node: this node's identity, for the page.
         front: HAProxy's own frontend as a client on this host dials it: ``127.0.0.1:80``.
+        has_http2: nginx knows ``http2 on;``.
     """
     conf = share("conf")
     return {
         run.nginx_conf: render_file(
             conf / "nginx.conf.j2", {"run": run, "nginx_d": config.nginx_d, "front": front}
         ),
-        run.nginx_tls: render_file(conf / "templates" / "tls.conf.j2", {"pair": state.self_signed}),
+        run.nginx_tls: render_file(
+            conf / "templates" / "tls.conf.j2", {"pair": state.self_signed, "has_http2": has_http2}
+        ),
         run.nginx_page: render_file(
             conf / "www" / "index.html",
             {"hostname": hostname, "node": node, "config_dir": str(config.root)},

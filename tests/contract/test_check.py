@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
+from lbctl.lab.wait import wait_until
+from tests.places import NOBODY
 from tests.sites import Site, good_site
 
 pytestmark = pytest.mark.contract
@@ -42,3 +46,46 @@ def test_check_refuses_a_bind_that_only_a_master_could_make(site: Site) -> None:
     assert f"{site.bundle.config.haproxy_cfg}:7: bind 192.0.2.201:{site.http}: " in bare.stderr
     assert "add the word 'transparent'" in bare.stderr
     assert transparent.returncode == 0, transparent.stderr
+
+
+def test_check_and_start_accept_a_site_that_logs_to_the_bundle(site: Site) -> None:
+    """As conf/nginx.d/site.conf.example does: nginx opens what it has as standard output."""
+    text = f"server {{\n listen 127.0.0.1:{site.other};\n access_log /dev/stdout;\n}}\n"
+    site.bundle.config.nginx_d.mkdir(exist_ok=True)
+    (site.bundle.config.nginx_d / "site.conf").write_text(text)
+    done = site.bundle.command("check")
+    site.bundle.start()
+    site.bundle.wait_up()
+    site.bundle.wait_answer(site.other)
+
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: "nginx | 127.0.0.1 - -" in site.bundle.text(), 2, "a line of nginx's log")
+    assert site.bundle.stop()[0] == 0
+
+
+def test_check_refuses_what_would_end_haproxy_at_the_start(site: Site) -> None:
+    lines = ("chroot /var/lib/haproxy", "pidfile /run/haproxy.pid", "user www-data")
+    own = "".join(f"    {line}\n" for line in lines)
+    site.bundle.configure(site.settings, haproxy_cfg=f"global\n{own}{site.good_cfg}")
+    refused = site.bundle.command("check")
+    site.bundle.configure(haproxy_cfg=f"global\n    user haproxy\n{site.good_cfg}")
+    accepted = site.bundle.command("check")
+
+    assert refused.returncode == 13
+    for number, word in enumerate(("chroot", "pidfile", "user"), start=2):
+        assert f"{site.bundle.config.haproxy_cfg}:{number}: '{word}': " in refused.stderr
+    assert accepted.returncode == 0, accepted.stderr
+
+
+def test_what_check_refuses_does_end_haproxy(site: Site) -> None:
+    """The reason for the rule: ``haproxy -c`` has nothing against it."""
+    cfg = site.bundle.config.haproxy_cfg
+    cfg.write_text(f"global\n    chroot /var/lib/haproxy\n{site.good_cfg}")
+    binary = shutil.which("haproxy") or ""
+    judged = subprocess.run([binary, "-c", "-f", cfg], capture_output=True, timeout=10)
+    unprivileged = (*NOBODY, "--ambient-caps=-all", binary, "-W", "-db", "-f", str(cfg))
+    started = subprocess.run(unprivileged, capture_output=True, text=True, timeout=10)
+
+    assert judged.returncode == 0
+    assert started.returncode != 0
+    assert "Cannot chroot" in started.stderr

@@ -111,7 +111,7 @@ def render(binary: str, tmp_path: Path) -> Callable[..., Rendered]:
             is_nbproc=model.model == "nbproc",
             password=password,
             has_exporter=version.has_exporter,
-            has_thread_limit=version.has_thread_limit,
+            threads_in=version.threads_in,
         )
         has_certs = any(run_dir.certs.iterdir())
         text = operator and operator.replace("{port}", str(port))
@@ -312,7 +312,7 @@ def test_an_operators_own_threads_and_daemon_change_nothing(
     rendered = render(f"global\n    daemon\n    maxconn 500\n{threads}{WEB}")
     limits = {"thread-hard-limit" in warning for warning in rendered.check()}
 
-    assert limits == ({True} if version.has_thread_limit else set())
+    assert limits == ({True} if version.threads_in == "limit" else set())
     with _running(rendered) as masters:
         assert [master.poll() for master in masters] == [None] * len(masters)
         assert rendered.info(1)["Nbthread"] == "1"

@@ -96,7 +96,7 @@ def _processes(
         is_nbproc=False,
         password=password,
         has_exporter=version.has_exporter,
-        has_thread_limit=version.has_thread_limit,
+        threads_in=version.threads_in,
     )
     for path, content in files.items():
         path.write_text(content)

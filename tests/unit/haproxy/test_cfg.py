@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lbctl.haproxy.cfg import Bind, binds_of, problems_of
 from lbctl.launch.absent import nothing_is_absent, only_on_the_master
+from lbctl.spec import ThreadsIn
 
 ARTICLE = """\
 global
@@ -28,6 +32,8 @@ def _problems(
     vips: tuple[str, ...] = ("10.0.1.201/32", "fd00::c9"),
     bind_nonlocal: bool = False,
     is_nbproc: bool = False,
+    threads_in: ThreadsIn = "process file",
+    runs_as: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
     return [
         str(problem)
@@ -36,6 +42,8 @@ def _problems(
             absent=nothing_is_absent if bind_nonlocal else only_on_the_master(vips),
             processes=processes,
             is_nbproc=is_nbproc,
+            threads_in=threads_in,
+            runs_as=runs_as,
         )
     ]
 
@@ -159,3 +167,31 @@ def test_a_bind_without_an_address_is_left_to_haproxy() -> None:
 def test_any_text_is_judged(text: str) -> None:
     assert all(port <= 65535 for _, port, _ in binds_of(text))
     assert all(": " in problem for problem in _problems(text))
+
+
+HAPROXY = {"user": "haproxy", "uid": "106", "group": "haproxy", "gid": "113"}
+
+
+@pytest.mark.parametrize(
+    "line", ["chroot /var/lib/haproxy", "pidfile /run/haproxy.pid", "user www-data", "gid 33"]
+)
+def test_what_would_end_an_unprivileged_haproxy_is_named(line: str) -> None:
+    (problem,) = _problems(f"global\n  {line}\n", runs_as=HAPROXY)
+
+    assert problem.startswith(f"haproxy.cfg:2: {line.split()[0]!r}: ")
+    assert "it would end at the start: remove the line" in problem
+
+
+def test_the_user_that_haproxy_is_already_may_be_named() -> None:
+    lines = "".join(f"  {word} {name}\n" for word, name in HAPROXY.items())
+
+    assert _problems(f"global\n{lines}", runs_as=HAPROXY) == []
+    assert _problems("userlist u\n  user www-data password x\n", runs_as=HAPROXY) == []
+
+
+def test_own_threads_are_named_where_they_would_win() -> None:
+    text = "global\n  nbthread 4\n"
+
+    assert _problems(text) == []
+    assert _problems(text, threads_in="limit") == []
+    assert "haproxy.threads in lb.yaml" in _problems(text, threads_in="first file")[0]

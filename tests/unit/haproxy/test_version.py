@@ -47,15 +47,21 @@ def test_the_exporter_counts_from_2_4(number: str, has_exporter: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "expected"), [("2.6.12", False), ("2.9.15", False), ("3.0.0", True)]
+    ("number", "expected"),
+    [
+        ("2.4.0", "process file"),
+        ("2.6.12", "process file"),
+        ("2.7.0", "first file"),
+        ("2.9.15", "first file"),
+        ("3.0.0", "limit"),
+        ("3.2.1", "limit"),
+    ],
 )
-def test_threads_are_limited_by_a_keyword_of_their_own_from_3_0(
-    number: str, expected: bool
-) -> None:
+def test_each_version_is_told_its_threads_where_it_listens(number: str, expected: str) -> None:
     version = parse_version(f"HAProxy version {number} x\n")
 
     assert version is not None
-    assert expected == version.has_thread_limit
+    assert expected == version.threads_in
 
 
 def test_a_build_without_the_exporter_is_told_apart() -> None:

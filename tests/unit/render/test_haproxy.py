@@ -89,11 +89,19 @@ def test_where_a_second_file_cannot_set_threads_it_limits_them() -> None:
         Settings(haproxy=Haproxy(threads=3)),
         RUN,
         is_nbproc=False,
-        has_thread_limit=True,
+        threads_in="limit",
     ).values()
 
     assert "    thread-hard-limit 3\n" in text
     assert "nbthread" not in text
+
+
+def test_where_only_a_first_file_can_set_threads_there_is_one() -> None:
+    settings = Settings(haproxy=Haproxy(threads=3))
+    files = process_files([_process(1)], settings, RUN, is_nbproc=False, threads_in="first file")
+
+    assert files.pop(RUN.threads_cfg) == "global\n    nbthread 3\n"
+    assert all("thread" not in text for text in files.values())
 
 
 def test_what_is_added_ends_the_operators_defaults_before_it_listens() -> None:

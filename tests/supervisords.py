@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,8 @@ chmod=0660
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 [rpcinterface:lbctl]
 supervisor.rpcinterface_factory=lbctl.bundle.signals:make_rpcinterface
+[rpcinterface:service]
+supervisor.rpcinterface_factory=lbctl.bundle.notify:make_rpcinterface
 """
 
 
@@ -70,7 +72,9 @@ class Supervisord:
 
 
 @contextmanager
-def running(root: Path, *sections: str) -> Iterator[Supervisord]:
+def running(
+    root: Path, *sections: str, env: Mapping[str, str] | None = None
+) -> Iterator[Supervisord]:
     conf = root / "supervisord.conf"
     user = f"user={os.getuid()}\n" if os.getuid() == 0 else ""
     head = HEAD.format(dir=root).replace("minfds", f"{user}minfds")
@@ -79,7 +83,7 @@ def running(root: Path, *sections: str) -> Iterator[Supervisord]:
     process = subprocess.Popen(
         [sys.executable, "-m", "lbctl.bundle.supervisord", "-c", str(conf)],
         stdin=subprocess.DEVNULL,
-        env={"PYTHONPATH": str(ROOT), "PATH": os.defpath},
+        env={"PYTHONPATH": str(ROOT), "PATH": os.defpath, **(env or {})},
     )
     client = SupervisorClient(root / "supervisor.sock")
     try:

@@ -106,7 +106,8 @@ class Agent:
                 self._note_programs(self.table.sync(await self._programs.states()))
                 is_warned = False
             except SupervisorError as error:
-                if not is_warned:
+                # Asked while it shuts down, supervisord refuses.
+                if not is_warned and not self.table.is_stopping:
                     log.warning("the states of the programs are unknown: %s; trying on", error)
                 is_warned = True
             try:

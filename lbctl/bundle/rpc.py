@@ -71,6 +71,11 @@ class SupervisorClient:
         async with self._border("stopping the bundle"):
             await self._call("supervisor.shutdown")
 
+    async def tell(self, status: str, *, is_ready: bool) -> bool:
+        """Have the service manager told; see :class:`lbctl.bundle.notify.Service`."""
+        async with self._border("telling the service manager"):
+            return bool(await self._call("service.tell", is_ready, status))
+
     async def _states(self) -> Mapping[str, Program]:
         programs = [_program(info) for info in await self._call("supervisor.getAllProcessInfo")]
         self._groups = {program.name: program.group for program in programs}

@@ -19,6 +19,7 @@ from lbctl.cli.options import (
     RunDirOption,
     StateDirOption,
 )
+from lbctl.errors import LbctlError
 from lbctl.launch.listening import begin
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -48,11 +49,17 @@ def run(
     # Before the imports: whoever is on the network is heard for three seconds meanwhile.
     listening = begin() if arguments else None
     # Imported here: half a second that runs beside the listening, not before it.
+    from lbctl.bundle.notify import Notifier
     from lbctl.launch.configuration import Dirs
     from lbctl.launch.start import start
 
     dirs = Dirs.at(Path(config_dir), Path(run_dir), Path(state_dir))
-    start(arguments or [], dirs, environ=os.environ, listening=listening, warn=_warn)
+    try:
+        start(arguments or [], dirs, environ=os.environ, listening=listening, warn=_warn)
+    except LbctlError as error:
+        # Between two tries "systemctl status" shows no line of the journal, but this.
+        Notifier.given(os.environ).send(f"STATUS=not started: {' '.join(str(error).split())}")
+        raise
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:

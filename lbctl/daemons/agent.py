@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lbctl.agent.agent import Agent
 from lbctl.agent.eventlog import EventLog
+from lbctl.agent.told import tell_forever
 from lbctl.api.server import build, serve
 from lbctl.bundle.events import listen_stdio
 from lbctl.bundle.rpc import SupervisorClient
@@ -39,8 +40,9 @@ def main() -> int:
 
 async def _live(spec: BundleSpec, run: RunDir) -> None:
     events = EventLog(StateDir(Path(spec.state_dir)).events, spec.node)
-    agent = Agent(spec, run, SupervisorClient(run.supervisor_socket), events)
-    life = asyncio.ensure_future(agent.live(listen_stdio()))
+    programs = SupervisorClient(run.supervisor_socket)
+    agent = Agent(spec, run, programs, events)
+    life = asyncio.ensure_future(_work(agent, programs))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, life.cancel)
     runner = await serve(build(agent), run.api_socket)
     try:
@@ -49,6 +51,13 @@ async def _live(spec: BundleSpec, run: RunDir) -> None:
         log.info("told to stop")
     finally:
         await runner.cleanup()
+
+
+async def _work(agent: Agent, manager: SupervisorClient) -> None:
+    async with asyncio.TaskGroup() as group:
+        telling = group.create_task(tell_forever(agent, manager))
+        await agent.live(listen_stdio())
+        telling.cancel()
 
 
 if __name__ == "__main__":

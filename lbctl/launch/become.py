@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from lbctl.bundle.notify import keep_for_supervisord
 from lbctl.launch.locks import place
 from lbctl.layout import RunDir
 
@@ -23,6 +24,7 @@ def become_supervisord(run: RunDir, locks: Sequence[int]) -> NoReturn:
     """
     for name in [name for name in os.environ if name.startswith(_SECRETS)]:
         del os.environ[name]
+    keep_for_supervisord(os.environ)
     # supervisord wants a temporary directory for nothing, and the root may be read-only.
     os.environ.setdefault("TMPDIR", str(run.root))
     sys.stdout.flush()

@@ -61,6 +61,8 @@ file={run}/supervisor.sock
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 [rpcinterface:lbctl]
 supervisor.rpcinterface_factory=lbctl.bundle.signals:make_rpcinterface
+[rpcinterface:service]
+supervisor.rpcinterface_factory=lbctl.bundle.notify:make_rpcinterface
 """
 _PROGRAM = """\
 [{kind}:{name}]

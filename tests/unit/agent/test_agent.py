@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+
+import pytest
 
 from lbctl.agent.agent import Agent
 from lbctl.agent.eventlog import EventLog
@@ -150,3 +153,26 @@ def test_the_stream_of_supervisord_ends_the_life(tmp_path: Path) -> None:
             await new_agent(tmp_path).live(none())
 
     asyncio.run(live())
+
+
+def test_supervisord_that_refuses_while_it_stops_is_no_news(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def warnings_of(*events: ProgramEvent) -> list[str]:
+        caplog.clear()
+        programs = FakePrograms()
+        log = EventLog(tmp_path / f"{len(events)}.jsonl", "n1")
+        agent = Agent(bundle_spec(tmp_path, None), RunDir(tmp_path), programs, log)
+        for event in events:
+            agent.table.apply(event)
+        programs.is_reachable = False
+
+        async def live() -> None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(agent.live(Script()), 0.05)
+
+        asyncio.run(live())
+        return [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+
+    assert len(warnings_of()) == 1
+    assert warnings_of(ProgramEvent("", "", ProgramState.STOPPING)) == []

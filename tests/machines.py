@@ -109,10 +109,8 @@ class Machine:
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             *(_online_environment() if online else ()),
         ]
-        enter = ["nsenter", "-t", str(self.init), *spaces, "--wd=/"]
-        return run(
-            [*enter, "env", "-i", *environment, *argv], check=check, input=input, timeout=timeout
-        )
+        enter = ["nsenter", "-t", str(self.init), *spaces, "env", "-i", "-C", "/"]
+        return run([*enter, *environment, *argv], check=check, input=input, timeout=timeout)
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
         """Put a file on the machine, as an operator would."""
@@ -140,22 +138,24 @@ class Machine:
 
 
 @contextmanager
-def machine(host: Host, suite: str) -> Iterator[Machine]:
+def machine(host: Host, suite: str, name: str = "") -> Iterator[Machine]:
     """
     A fresh Debian on *host*, booted.
 
     Args:
         suite: ``bookworm`` or ``trixie``.
+        name: its hostname; by default that of the lab host.
 
     Raises:
         LabError: it does not come up.
     """
     root = host.directory / "root"
     unpack(suite, root)
-    (root / "etc/hostname").write_text(f"{host.name}\n")
+    name = name or host.name
+    (root / "etc/hostname").write_text(f"{name}\n")
     group = _control_group(host)
     try:
-        booted = Machine(host, root, _start(host, root, group, packages(suite)))
+        booted = Machine(host, root, _start(host, root, group, name, packages(suite)))
         wait_until(
             lambda: (
                 booted.run("systemctl", "is-system-running", check=False).stdout.strip()
@@ -213,9 +213,9 @@ def _online_environment() -> list[str]:
     return [*given, f"PIP_CERT={bundle}", f"SSL_CERT_FILE={bundle}"]
 
 
-def _start(host: Host, root: Path, group: Path, archives: Path) -> Process:
+def _start(host: Host, root: Path, group: Path, name: str, archives: Path) -> Process:
     namespaces = ["--mount", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--cgroup"]
-    inside = ["unshare", *namespaces, "sh", "-c", _BOOT, str(root), host.name, str(archives)]
+    inside = ["unshare", *namespaces, "sh", "-c", _BOOT, str(root), name, str(archives)]
     argv = ["sh", "-c", _ENTER, str(group), *host.argv(inside)]
     process = Process.start(argv, host.directory / "machine.log", None)
     host.processes.append(process)

@@ -1,4 +1,4 @@
-"""``scripts/setup`` keeps services from starting while it installs, and leaves no trace of that."""
+"""While packages are installed their services do not start, and no trace of that is left."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pytest
 
-SETUP = Path(__file__).parents[2] / "scripts" / "setup"
+NO_SERVICES = Path(__file__).parents[2] / "scripts" / "no-services"
 ORIGINAL = "#!/bin/sh\nexit 104\n"
 
 
 def run(policy: Path, words: str) -> None:
     """The functions of the script, on a file of the test's own."""
-    text = SETUP.read_text()
-    part = text[text.index("policy=/") : text.index("# A checkout that was moved")]
-    own = part.replace("policy=/usr/sbin/policy-rc.d", f"policy={policy}")
-    subprocess.run(["sh", "-euc", f"log={policy}.log\n{own}\n{words}"], check=False, timeout=10)
+    script = f"policy={policy}\n. {NO_SERVICES}\n{words}"
+    subprocess.run(["sh", "-euc", script], check=False, timeout=10)
 
 
 @pytest.mark.parametrize("original", [None, ORIGINAL])
@@ -25,6 +23,7 @@ def test_policy_is_afterwards_as_it_was(tmp_path: Path, original: str | None, ki
     policy = tmp_path / "policy-rc.d"
     if original is not None:
         policy.write_text(original)
+        policy.chmod(0o755)
     for _ in range(kills):
         run(policy, "forbid_services; kill -9 $$")
 
@@ -33,3 +32,15 @@ def test_policy_is_afterwards_as_it_was(tmp_path: Path, original: str | None, ki
 
     assert (policy.read_text() if policy.exists() else None) == original
     assert [path.name for path in tmp_path.iterdir()] == ([policy.name] if original else [])
+
+
+@pytest.mark.parametrize("original", [None, ORIGINAL])
+def test_the_next_run_undoes_what_a_killed_one_left(tmp_path: Path, original: str | None) -> None:
+    """Though it has nothing to install: else no service of this machine would start any more."""
+    policy = tmp_path / "policy-rc.d"
+    if original is not None:
+        policy.write_text(original)
+    run(policy, "forbid_services; kill -9 $$")
+    run(policy, "allow_services")
+
+    assert (policy.read_text() if policy.exists() else None) == original

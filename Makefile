@@ -1,14 +1,14 @@
 # lbctl: `make demo` shows it, `make test` proves it. Both set up what they need.
 
 .NOTPARALLEL:
-.PHONY: help setup setup-test demo test lint type unit contract system bench wheel clean
+.PHONY: help setup setup-test demo test lint type unit contract system container bench wheel clean
 PYTEST = .venv/bin/pytest $(ARGS)
 
 help:
 	@echo "make demo [ARGS=--once]  two hosts on this machine, the virtual IP moves between them"
-	@echo "make test                everything: lint, types, imports, unit, contract, system tests"
+	@echo "make test                everything: lint, types, imports, unit, contract, system, container tests"
 	@echo "make setup               what demo needs: Debian packages and .venv (test: setup-test)"
-	@echo "make lint type unit contract system bench wheel clean"
+	@echo "make lint type unit contract system container bench wheel clean"
 
 setup:
 	@scripts/setup run
@@ -30,7 +30,7 @@ lint: setup-test
 type: setup-test
 	.venv/bin/mypy
 
-unit contract system: setup-test
+unit contract system container: setup-test
 	$(PYTEST) tests/$@
 
 bench: setup-test

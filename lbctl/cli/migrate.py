@@ -36,6 +36,18 @@ from lbctl.settings.load import load
 
 _STDIN = "-"
 _BEFORE = ".before-migrate"
+#: HAProxy may say the same of each of a thousand servers.
+_MAX_SAID = 20
+#: In the bundle there is always a listener beside the operator's file: the statistics.
+_LISTENER = """\
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 1s
+    timeout server 1s
+listen lbctl-stats-01
+    bind 127.0.0.1:8001
+"""
 _MAX_BYTES = 16 * 1024 * 1024
 
 
@@ -111,7 +123,7 @@ def _show(view: View, migration: Migration, name: str, source: str, password_fil
         view.lines(lines)
     if migration.notes:
         view.title("Stays as it is:")
-        view.lines(migration.notes)
+        view.lines(printable(note) for note in migration.notes)
 
 
 def _write(migration: Migration, file: str, output: str | None, *, in_place: bool) -> str:
@@ -125,7 +137,12 @@ def _write(migration: Migration, file: str, output: str | None, *, in_place: boo
         path = Path(output)
         mode = _mode_of(Path(file)) if file != _STDIN else 0o600
         with _refusal_in_words(path):
-            write_atomic(path.resolve(), migration.text, mode=mode, durable=True)
+            target = path.resolve()
+            _refuse_other_than_file(target, output)
+            if file != _STDIN and target.exists() and target.samefile(file):
+                message = f"{output} is FILE itself: --in-place replaces it, and keeps the old one"
+                raise UsageError(message)
+            write_atomic(target, migration.text, mode=mode, durable=True)
         return f"written to {output}"
     if in_place and migration.changes:
         _replace(Path(file).resolve(), migration.text)
@@ -140,6 +157,7 @@ def _replace(path: Path, text: str) -> None:
     before = path.with_name(path.name + _BEFORE)
     with _refusal_in_words(path):
         status = path.stat()
+        _refuse_other_than_file(path, str(path))
         try:
             os.link(path, before)
         except FileExistsError as error:
@@ -151,6 +169,13 @@ def _replace(path: Path, text: str) -> None:
         except BaseException:
             before.unlink()
             raise
+
+
+def _refuse_other_than_file(path: Path, name: str) -> None:
+    """A device would become a file: the new text takes its name."""
+    if path.exists() and not path.is_file():
+        message = f"{name} is no regular file: it is left alone ('-': standard output)"
+        raise UsageError(message)
 
 
 @contextlib.contextmanager
@@ -175,20 +200,23 @@ def _say_what_haproxy_says(migration: Migration, name: str) -> None:
         with tempfile.TemporaryDirectory(prefix="lbctl-migrate-") as directory:
             path = Path(directory) / "haproxy.cfg"
             write_atomic(path, migration.text, mode=0o600)
-            said = _verdict(path, name)
+            listener = path.with_name("listener.cfg")
+            write_atomic(listener, _LISTENER, mode=0o600)
+            said = _verdict(path, listener, name)
     except LbctlError:
         # It is not installed here, and need not be.
         return
-    for one in said:
+    more = [f"and {len(said) - _MAX_SAID} messages more"] if len(said) > _MAX_SAID else []
+    for one in (*said[:_MAX_SAID], *more):
         print(
             f"lbctl: warning: HAProxy {version} says of the result: {printable(masked(one))}",
             file=sys.stderr,
         )
 
 
-def _verdict(path: Path, name: str) -> tuple[str, ...]:
+def _verdict(path: Path, listener: Path, name: str) -> tuple[str, ...]:
     try:
-        return check_configuration("haproxy", [path], shown={path: f"{name} (migrated)"})
+        return check_configuration("haproxy", [path, listener], shown={path: f"{name} (migrated)"})
     except CheckError as error:
         return tuple(str(problem).replace("\n", " ") for problem in error.problems)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable
 from typing import Final, TextIO
@@ -26,6 +27,9 @@ class View:
     """Prints to one stream, in colours where that is a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
+        if isinstance(stream, io.TextIOWrapper):
+            # Where the terminal's encoding lacks a sign, a substitute is better than no difference.
+            stream.reconfigure(errors="replace")
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
         if not self._console.is_terminal and "COLUMNS" not in os.environ:
             self._console.width = _WIDTH_WITHOUT_TERMINAL

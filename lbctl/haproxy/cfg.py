@@ -204,8 +204,8 @@ def _of_address(line: Line, place: _Place) -> Iterator[str]:
 
 
 def _is_unix(address: str) -> bool:
-    """Whether a bind address is a path in the file system, which one process alone can have."""
-    return address.startswith(("/", "unix@"))
+    """Whether a bind address is a path or an abstract name, which one process alone can have."""
+    return address.startswith(("/", "unix@", "abns@", "abnsz@"))
 
 
 def _tcp_addresses(word: str) -> Iterator[tuple[str, range]]:

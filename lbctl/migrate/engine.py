@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from lbctl.errors import Problem
 from lbctl.haproxy.cfg import problems_of
+from lbctl.haproxy.lines import SECTIONS
 from lbctl.migrate.document import Row, Section, rows_of, sections_of
 from lbctl.migrate.placed import Placed, in_order
 from lbctl.migrate.rule import Lines, Phase, Refused, Scene
@@ -106,6 +107,13 @@ def _unreadable(rows: Sequence[Row], name: str) -> Iterator[Problem]:
                 "template of lbctl's own write haproxy.cfg.j2 with the lines that come out",
             )
             return
+    first = next((row for row in rows if row.words), None)
+    if first is not None and not any(row.keyword in SECTIONS for row in rows):
+        yield Problem(
+            f"{name}:{first.number}",
+            "no configuration of HAProxy: no section (global, defaults, frontend ...) begins in "
+            "this file",
+        )
 
 
 def _translated(section: Section, *, is_single: bool) -> tuple[list[Placed], list[tuple[Row, str]]]:

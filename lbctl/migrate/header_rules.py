@@ -34,8 +34,13 @@ from lbctl.migrate.words import quoted
 _ANY_VALUE = ("", "^.*", "^.*$", "^.+")
 _TCP = "in tcp mode HAProxy ignored it, and a fatal error since 2.1"
 _FORMS = (
-    "its expression is none of the known forms: write the rule as 'http-request replace-pathq', "
-    "'replace-header' or 'deny if {{ ... }}', which see path and headers and not whole lines"
+    "its expression is none of the known forms: write the rule as '{} replace-header' or "
+    "'deny if {{ ... }}' (for a path 'http-request replace-pathq'), which see no whole lines"
+)
+_ALLOW = (
+    "it only exempted a request from the 'reqdeny' and 'reqtarpit' behind it; 'http-request allow' "
+    "would skip every later rule: add the exception to each of these as 'unless ...', then remove "
+    "this line"
 )
 _CANNOT_JOIN = "its condition cannot be joined with another: write an acl for it and name that"
 
@@ -83,16 +88,24 @@ def _replace(row: Row, scene: Scene) -> Outcome:
     one = _Statement(row)
     if len(one.arguments) != 2:
         return Refused("it takes an expression and a text: HAProxy never accepted this line")
-    search, replacement = one.arguments
+    search, replacement = _by_name(*one.arguments)
     line = as_request_line(search, ignores_case=one.ignores_case)
     if line is not None and one.rules == "http-request":
         return _replace_path(one, line, replacement)
     header = as_header(search)
     pair = new_value(header, replacement) if header else None
     if header is None or pair is None or line is not None:
-        return Refused(_FORMS.format())
+        return Refused(_FORMS.format(one.rules))
     value, text = pair
     return one.line(f"replace-header {header.name} {one.expression(value)} {_format(text)}")
+
+
+def _by_name(search: str, replacement: str) -> tuple[str, str]:
+    """``^(NAME:.*)`` and ``\\1 MORE``, which append to a header, with the name in a group alone."""
+    found = re.fullmatch(r"\^\(([\w-]+): ?\.\*\)\$?", search)
+    if found is None or not re.match(r"\\1(?!\d)[^\\]*\Z", replacement):
+        return search, replacement
+    return f"^({found[1]}):(.*)", f"\\1:\\2{replacement[2:]}"
 
 
 def _replace_path(one: _Statement, line: RequestLine, replacement: str) -> Outcome:
@@ -124,8 +137,8 @@ def _delete(row: Row, scene: Scene) -> Outcome:
     header = as_header(one.arguments[0]) if len(one.arguments) == 1 else None
     if header is None or header.value not in _ANY_VALUE:
         return Refused(
-            "it deletes by more than a header's name: write it as 'http-request del-header NAME "
-            "if { req.fhdr(NAME) -m reg ... }', which deletes all headers of that name"
+            f"it deletes by more than a header's name: write it as '{one.rules} del-header NAME "
+            f"if {{ {one.fetch}(NAME) -m reg ... }}', which deletes all headers of that name"
         )
     return one.line(f"del-header {header.name}{'' if header.is_whole_name else ' -m beg'}")
 
@@ -143,6 +156,8 @@ class _Deny:
     def __call__(self, row: Row, scene: Scene) -> Outcome:
         if scene.section.mode == "tcp":
             return Lines(why=_TCP)
+        if self._action == "allow" and _is_followed(row, scene):
+            return Refused(_ALLOW)
         one = _Statement(row)
         search = one.arguments[0] if len(one.arguments) == 1 else ""
         line = as_request_line(search, ignores_case=one.ignores_case)
@@ -150,13 +165,22 @@ class _Deny:
             return self._on_path(one, line)
         header = as_header(search)
         if header is None or line is not None or not header.is_whole_name:
-            return Refused(_FORMS.format())
+            return Refused(_FORMS.format(one.rules))
         return one.line(self._action, _on_header(one, header))
 
     def _on_path(self, one: _Statement, line: RequestLine) -> Outcome:
         flag = " -i" if one.ignores_case else ""
         path = f"{{ pathq -m reg{flag} {quoted(line.path)} }}"
         return one.line(self._action, f"{_methods(line.methods)} {path}".strip())
+
+
+def _is_followed(row: Row, scene: Scene) -> bool:
+    """Whether something in the section changes requests after *row* has allowed them."""
+    return any(
+        re.fullmatch(r"reqadd|http-request", one.keyword)
+        or (one.number > row.number and re.fullmatch(r"reqi?(rep|del)", one.keyword))
+        for one in scene.section.rows
+    )
 
 
 def _on_header(one: _Statement, header: Header) -> str:
@@ -224,7 +248,7 @@ HEADER_RULES: Final = (
     Rule(
         "reqiallow, reqallow",
         "`http-request allow if { ... }`",
-        "removed in 2.1; what it looked for is a condition now",
+        "removed in 2.1; what it looked for is a condition now, and rules of a backend hold for it",
         ("reqallow", "reqiallow"),
         ANY_PROXY,
         _deny("allow"),

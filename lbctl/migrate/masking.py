@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from lbctl.migrate.words import VARIABLE
+
 MASK: Final = "***"
 
 #: A word as it is written, quotes and escapes included.
 _WORD = r"""(?:"(?:\\.|[^"\\])*"?|'[^']*'?|\\.|[^\s"'\\])+"""
+#: The same, up to the end of a header in a check's text.
+_VALUE = r"""(?:"(?:\\.|[^"\\])*"?|'[^']*'?|(?:\\[^rn]|[^\s"'\\}])+)"""
+#: What headers and parameters with a secret are called.
+_NAME = r"\b[\w-]{0,40}(?:key|token|secret|passw(?:or)?d|x-auth)[\w-]{0,40}"
 _SECRETS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -16,10 +22,17 @@ _SECRETS = tuple(
         rf"(\bstats\s+auth\s+)(?P<login>{_WORD})",
         # user NAME password HASH, user NAME insecure-password PASSWORD, set-param auth password
         rf"(\b(?:insecure-)?password\s+)(?P<secret>{_WORD})",
-        r"(\bauthorization\b.{0,20}?\b(?:basic|bearer|digest)(?:\\?\s)+)(?P<secret>[^\s\"']+)",
+        # No word may end before it: "\r\nAuthorization".
+        r"(authorization\b.{0,20}?\b(?:basic|bearer|digest)(?:\\?\s)+)(?P<secret>[^\s\"']+)",
         # redis: tcp-check send AUTH\ PASSWORD\r\n
         r"((?-i:\bAUTH)(?:\\?\s)+)(?P<secret>(?:\\[^rn]|[^\s\"'\\])+)",
         rf"(\bcluster-secret\s+)(?P<secret>{_WORD})",
+        # reqadd X-Api-Key:\ KEY, and ?token=TOKEN
+        rf"({_NAME}(?:=|:(?:\\?\s)*))(?P<secret>{_VALUE})",
+        # http-request set-header X-Api-Key KEY, http-check send hdr X-Api-Key KEY
+        rf"((?:-header|\bhdr)\s+{_NAME}\s+)(?P<secret>{_VALUE})",
+        # acl known req.hdr(X-Api-Key) -m str KEY
+        rf"((?:hdr|url_param|urlp|cook|cookie)\({_NAME}[^)]{{0,9}}\)\s+(?:-m\s+\w+\s+|-i\s+)*)(?P<secret>(?!-){_VALUE})",
         # http://user:password@host
         r"(://[^/\s:@]+:)(?P<secret>[^@\s/]+)(?=@)",
     )
@@ -35,7 +48,9 @@ def masked(text: str) -> str:
 
 def printable(text: str) -> str:
     """*text* as a terminal may have it: no control character, no byte that is not UTF-8."""
-    clean = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    clean = (
+        text.replace(VARIABLE, "$").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    )
     return "".join(
         sign if sign.isprintable() or sign == "\t" else f"\\x{ord(sign):02x}" for sign in clean
     )

@@ -36,8 +36,9 @@ def _stats(pinned: tuple[Pinned, ...], password_file: str) -> Iterator[str]:
     yield "  stats:"
     addresses = {one.address for one in pinned}
     address = addresses.pop() if len(addresses) == 1 else ""
-    is_local = address.startswith("127.") or address in ("[::1]", "localhost")
+    is_local = address.startswith("127.") or address in ("[::1]", "::1", "localhost")
     bind = "127.0.0.1" if address == "localhost" else address or "0.0.0.0"
+    bind = f"[{bind}]" if ":" in bind and not bind.startswith("[") else bind
     quoted = f'"{bind}"' if bind.startswith("[") else bind
     if is_local:
         yield f"    bind: {quoted}"
@@ -56,6 +57,12 @@ def _stats(pinned: tuple[Pinned, ...], password_file: str) -> Iterator[str]:
         yield "# There were several users; now one is for all."
     if {one.uri for one in pinned} != {"/"}:
         yield "# The page is at / now, on each of these ports."
+    lost = [number for one in pinned for number in one.lost]
+    if lost:
+        yield (
+            f"# Gone with the listeners (lines {', '.join(map(str, lost))} of the old file): their "
+            "acl, admin, http-request, scope, ssl."
+        )
 
 
 def _password(pinned: tuple[Pinned, ...], source: str, password_file: str) -> Iterator[str]:

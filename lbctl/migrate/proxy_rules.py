@@ -29,6 +29,11 @@ def _address(row: Row, scene: Scene) -> Outcome:
     texts = row.texts
     if len(texts) < 3 or texts[2] == "from":
         return None
+    if len(texts) > 3:
+        return Refused(
+            f"HAProxy never read what is behind the address, {texts[3]!r}: remove it, or write "
+            "address and options on a line of their own, 'bind ADDRESS OPTIONS'"
+        )
     following = next((one.indent for one in scene.section.rows[1:] if one.words), "")
     section = row.with_words(2, len(texts), "")
     return Lines((section, f"{following or '    '}bind {quoted(texts[2])}"))
@@ -40,7 +45,9 @@ def _monitor(row: Row, scene: Scene) -> Outcome:
             "no such thing since 2.3: write 'http-request return status 200 if { src NETWORK }' in "
             "each frontend in http mode, and for tcp use 'tcp-request connection reject'"
         )
-    rest = row.with_words(0, 2, f"http-request return status 200 if {{ src {row.texts[1]} }}")
+    rest = row.with_words(
+        0, 2, f"http-request return status 200 if {{ src {quoted(row.texts[1])} }}"
+    )
     return Lines((rest,), phase=Phase.FIRST)
 
 
@@ -52,15 +59,21 @@ def _httpchk(row: Row, scene: Scene) -> Outcome:
     version, _, rest = " ".join(texts[4:]).partition("\r\n")
     head, _, body = rest.partition("\r\n\r\n")
     words = []
-    for line in filter(None, head.split("\r\n")):
+    for number, line in enumerate(filter(None, head.split("\r\n")), start=1):
         name, colon, value = line.partition(":")
         if not colon or not re.fullmatch(r"[\w-]+", name):
-            return Refused(f"{line!r} in it is no header: write it as 'http-check send hdr ...'")
+            # It is not shown: it may be a part of a login.
+            return Refused(
+                f"line {number} behind the version is no header: write it as 'http-check send hdr "
+                "NAME VALUE'"
+            )
         if name.lower() != "content-length":
             words += ["hdr", name, quoted(value.strip().replace("%", "%%"))]
     if body.strip("\r\n"):
         words += ["body", quoted(body)]
-    option = row.with_words(4, len(texts), version.strip()).rstrip()
+    option = row.with_words(
+        4, len(texts), quoted(version.strip()) if version.strip() else ""
+    ).rstrip()
     send = f"{row.indent}http-check send {' '.join(words)}"
     return Lines((option, send) if words else (option,))
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from lbctl.migrate.document import Row, Section
+from lbctl.migrate.words import VARIABLE
 
 #: What a listener may hold that does nothing but show statistics.
 _HARMLESS = frozenset(
@@ -28,11 +29,12 @@ class Pinned:
 
     Attributes:
         address: where it is bound, empty for every address.
-        port: 0 where there is not one port.
+        port: that it listens on.
         user: None without a login.
         password_line: of ``stats auth``; None where there is none.
         is_plain: the password can be cut out of its line by a simple command.
         uri: of the page.
+        lost: lines, as numbers, of what lbctl's own listeners do not have.
     """
 
     address: str
@@ -41,6 +43,7 @@ class Pinned:
     password_line: int | None
     is_plain: bool
     uri: str
+    lost: tuple[int, ...] = ()
 
 
 def shows_stats(section: Section) -> bool:
@@ -58,16 +61,28 @@ def pinned_listener(section: Section) -> Pinned | None:
     if len(addresses) != 1:
         return None
     address, _, port = addresses[0].rpartition(":")
+    if not port.isdecimal() or VARIABLE in address:
+        return None
     auth = next((row for row in section.having("stats", "auth") if len(row.words) > 2), None)
     uris = [row.texts[2] for row in section.having("stats", "uri") if len(row.words) > 2]
     login = auth.texts[2] if auth else ""
     return Pinned(
         address if address != "*" else "",
-        int(port) if port.isdecimal() else 0,
+        int(port),
         login.partition(":")[0] if auth else None,
         auth.number if auth else None,
         bool(_PLAIN.fullmatch(login)) and auth is not None and login in auth.text,
         uris[-1] if uris else "/haproxy?stats",
+        tuple(row.number for row in section.rows[1:] if _is_lost(row)),
+    )
+
+
+def _is_lost(row: Row) -> bool:
+    """Who may see the page or change servers there, and TLS."""
+    return (
+        row.keyword == "acl"
+        or row.texts[:2] in (("stats", "admin"), ("stats", "http-request"), ("stats", "scope"))
+        or (row.keyword == "bind" and "ssl" in row.texts[2:])
     )
 
 

@@ -9,12 +9,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
+#: The sign before a variable that HAProxy expands, which it does in double quotes alone. No text
+#: that was read from a file holds this one.
+VARIABLE: Final = "\ud824"
 _CONTROL = {"t": "\t", "n": "\n", "r": "\r"}
 #: Inside of double quotes.
-_ESCAPES = {sign: f"\\{sign}" for sign in '\\"$'} | {
-    sign: f"\\{letter}" for letter, sign in _CONTROL.items()
-}
+_ESCAPES = (
+    {sign: f"\\{sign}" for sign in '\\"$'}
+    | {sign: f"\\{letter}" for letter, sign in _CONTROL.items()}
+    | {VARIABLE: "$"}
+)
+_NAME = re.compile(r"\$[A-Za-z_{]")
 _HEX = re.compile(r"x([0-9A-Fa-f]{2})")
 #: HAProxy's idea of white space; Python's has more, and a Latin-1 byte must not be one.
 _BLANKS = " \t\n\v\f\r"
@@ -28,7 +35,7 @@ class Word:
     One word.
 
     Attributes:
-        text: without quotes and escapes; variables as they stand.
+        text: without quotes and escapes; :data:`VARIABLE` begins what HAProxy expands.
         start, end: where it stands in the line.
     """
 
@@ -56,7 +63,8 @@ class _Scanner:
                 self.quote = "" if self.quote else sign
                 self.at += 1
             else:
-                text += sign
+                is_variable = self.quote == '"' and _NAME.match(self.line, self.at)
+                text += VARIABLE if is_variable else sign
                 self.at += 1
         return text
 
@@ -92,10 +100,11 @@ def words_of(line: str) -> tuple[Word, ...]:
 
 
 def quoted(text: str) -> str:
-    """*text* as one word: bare where that is the same, else in quotes."""
-    if text and not _NEEDS_QUOTES.search(text):
+    """*text* as one word: bare where that is the same, else in quotes; variables stay variables."""
+    has_variable = VARIABLE in text
+    if text and not has_variable and not _NEEDS_QUOTES.search(text):
         return text
-    if "'" not in text and text.isprintable():
+    if not has_variable and "'" not in text and text.isprintable():
         return f"'{text}'"
     escaped = "".join(_ESCAPES.get(sign, sign) for sign in text)
     return f'"{escaped}"'

@@ -248,7 +248,8 @@ def test_the_statistics_of_each_process_answer_with_the_old_login(
 
     assert main(["migrate", str(old), "--output", str(run_dir.haproxy_cfg)]) == 0
 
-    said = capsys.readouterr().out
+    printed = capsys.readouterr()
+    said = printed.out
     password = _password_by_the_printed_command(said, tmp_path)
     base = free_port() + 1000
     with _processes(binary, run_dir, base, password):
@@ -256,6 +257,7 @@ def test_the_statistics_of_each_process_answer_with_the_old_login(
         pages = [ask(port, Authorization=login) for port in (base, base + 1)]
         closed = ask(base)
 
+    assert printed.err == ""
     assert password == "foobar23"
     assert "foobar23" not in said
     assert all("Statistics Report" in page.text for page in pages)

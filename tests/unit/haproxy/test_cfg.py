@@ -102,6 +102,7 @@ def test_what_no_process_may_hold_is_named_with_its_remedy(line: str, says: str)
         ("program other", "would each start the program"),
         ("  bind /run/web.sock", "the last of 2 processes to start would own the socket"),
         ("  bind :80,unix@/run/web.sock", "bind unix@/run/web.sock"),
+        ("  bind abns@clear accept-proxy", "bind abns@clear"),
     ],
 )
 def test_what_cannot_be_multiplied_is_a_problem_for_several_processes_alone(

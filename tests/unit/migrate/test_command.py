@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,67 @@ def test_an_output_that_cannot_be_written_is_named(
 ) -> None:
     assert main(["migrate", str(file), "--output", "/proc/nowhere/x"]) == 11
     assert "/proc/nowhere/x: cannot be written" in capsys.readouterr().err
+
+
+def test_a_file_without_a_listener_of_its_own_is_no_warning(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["migrate", str(file)]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_key_that_was_given_by_mistake_is_not_shown(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text("-----BEGIN PRIVATE KEY-----\nMIIEvgIBADANBg\n-----END PRIVATE KEY-----\n")
+    code = main(["migrate", str(file)])
+    said = capsys.readouterr()
+
+    assert code == 13
+    assert "no configuration of HAProxy" in said.err
+    assert "MIIE" not in said.out + said.err
+
+
+def test_haproxys_messages_are_counted_where_there_are_too_many(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text("global\n" + "no-such-word\n" * 25)
+    main(["migrate", str(file)])
+    said = capsys.readouterr().err.splitlines()
+
+    assert len(said) == 21
+    assert said[-1].endswith("and 5 messages more")
+
+
+def test_a_sign_that_the_outputs_encoding_lacks_is_shown_as_another(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(shown, encoding="latin-1"))
+    file.write_text("global\n  nbproc 2 # \u2603\n")
+
+    assert main(["migrate", str(file)]) == 0
+    sys.stdout.flush()
+    assert b"-   nbproc 2 # ?" in shown.getvalue()
+
+
+def test_a_device_as_output_is_never_replaced_by_a_file(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = file.with_name("pipe")
+    os.mkfifo(pipe)
+
+    assert main(["migrate", str(file), "--output", str(pipe)]) == 11
+    assert "is no regular file" in capsys.readouterr().err
+    assert pipe.is_fifo()
+
+
+def test_output_on_file_itself_would_lose_the_old_one_and_is_refused(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["migrate", str(file), "--output", str(file)]) == 11
+    assert "--in-place" in capsys.readouterr().err
+    assert file.read_text() == OLD
 
 
 def test_a_difference_on_a_terminal_is_coloured(

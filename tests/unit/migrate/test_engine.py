@@ -69,6 +69,7 @@ def test_an_empty_file_stays_empty() -> None:
         ("global\n\0ELF\n", 2, "NUL"),
         ("global\n maxconn {{with $a:=key}}{{$a}}{{end}}\n nbproc 2\n", 2, "template"),
         ("{% for one in services %}\n", 1, "template"),
+        ("\n-----BEGIN PRIVATE KEY-----\nMIIE\n", 2, "no section"),
     ],
 )
 def test_what_is_no_configuration_is_refused_once_and_nothing_else_is_said(

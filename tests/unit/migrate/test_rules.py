@@ -89,6 +89,19 @@ GOOD = [
     ),
     ("backend", r"reqadd X-A:\ b\ c unless d", ["add-header X-A 'b c' unless d"]),
     ("backend", r"rspadd X-A:\ 1;2", ["http-response add-header X-A 1;2"]),
+    (
+        "backend",
+        r"rspirep ^(Set-Cookie:.*) \1;\ Secure if x",
+        ["http-response replace-header Set-Cookie ^(.*) '\\1; Secure' if x"],
+    ),
+    ("backend", r'reqadd X-A:\ "${NAME}$x"$', ['add-header X-A "${NAME}$x\\$"']),
+    ("backend", r'reqrep ^([^\ ]*)\ /(.*) "\1 /$P/\2"', ['replace-pathq ^/(.*) "/$P/\\\\1"']),
+    (
+        "backend",
+        r'option httpchk GET / "HTTP/1.1\r\nHost: $H"',
+        ["option httpchk GET / HTTP/1.1", 'http-check send hdr Host "$H"'],
+    ),
+    ("frontend", 'monitor-net "$NET"', ['http-request return status 200 if { src "$NET" }']),
     ("backend", "reqidel ^X-Forwarded-For:.*", ["del-header X-Forwarded-For"]),
     ("backend", "reqdel ^X-Foo", ["del-header X-Foo -m beg"]),
     ("backend", "rspidel ^Server:", ["http-response del-header Server"]),
@@ -114,6 +127,11 @@ GOOD = [
     ("tcp", r"reqrep a b", []),
     ("tcp", "block if a", []),
     ("backend", "server a a.b:80 check", ["server a a.b:80 check init-addr last,libc,none"]),
+    (
+        "backend",
+        "server-template w 1-3 a.b:80",
+        ["server-template w 1-3 a.b:80 init-addr last,libc,none"],
+    ),
     ("backend", "server a a.b # c", ["server a a.b init-addr last,libc,none # c"]),
 ]
 
@@ -132,6 +150,8 @@ UNTOUCHED = [
     ("backend", "server a unix@x"),
     ("backend", "server a ipv4@a.b:80"),
     ("backend", "server a ${WEB}:80"),
+    ("backend", 'server a "${WEB}:80"'),
+    ("backend", "server-template w 1-3 10.0.0.1:80"),
     ("backend", "server a /run/x.sock"),
     ("backend", "server a *:80"),
     ("backend", "server a a.b:80 init-addr none"),
@@ -159,6 +179,8 @@ REFUSED = [
     ("backend", "reqadd nonsense", "Name: value"),
     ("backend", r"reqdel ^Cookie:\ a=", "more than a header's name"),
     ("backend", "reqideny /etc/passwd", "known forms"),
+    ("backend", r"rspidel ^Set-Cookie:\ IP=", "http-response del-header NAME if { res.fhdr"),
+    ("backend", r"rspirep ^(Set-Cookie:.*)(;\ x) \1;\ y", "http-response replace-header"),
     ("backend", r"reqdeny ^Host:\ a unless b c", "write an acl"),
 ]
 
@@ -243,6 +265,45 @@ def test_a_default_server_with_init_addr_covers_its_servers() -> None:
     text = "defaults\n default-server init-addr none\nbackend b\n server a a.b:80\n"
 
     assert migrate(text).text == text
+
+
+def test_a_backup_may_share_the_cookie_of_the_server_it_stands_in_for() -> None:
+    text = "backend b\n cookie X\n server a :1 cookie c\n server b :2 cookie c backup\n"
+
+    assert migrate(text).text == text
+
+
+def test_a_shared_cookie_is_refused_where_the_servers_own_name_is_taken() -> None:
+    servers = " server a :1 cookie b\n server b :2 cookie c\n server c :3 cookie c\n"
+    (problem,) = migrate(f"backend b\n cookie X\n{servers}", name="h").problems
+
+    assert problem.where == "h:4"
+    assert "a cookie of its own" in problem.what
+
+
+@pytest.mark.parametrize(
+    "other", [r"reqadd X:\ y", "http-request set-header X y", r"reqrep ^Host:.* Host:\ b"]
+)
+def test_allow_is_refused_where_it_would_skip_what_the_old_one_did_not(other: str) -> None:
+    text = f"frontend f\n mode http\n reqallow ^Host:\\ a$\n {other}\n"
+    (problem,) = migrate(text, name="h").problems
+
+    assert problem.where == "h:3"
+    assert "skip every later rule" in problem.what
+
+
+def test_options_behind_an_address_that_were_never_read_are_not_dropped_silently() -> None:
+    (problem,) = migrate("listen web :443 ssl crt x\n").problems
+
+    assert "'ssl'" in problem.what
+
+
+def test_a_line_of_a_check_that_is_no_header_is_not_repeated() -> None:
+    text = "backend b\n option httpchk GET / HTTP/1.1\\r\\nHost:\\ a\\r\\nhunter2\n"
+    (problem,) = migrate(text).problems
+
+    assert "line 2 behind the version" in problem.what
+    assert "hunter2" not in problem.what
 
 
 @pytest.mark.parametrize("keyword", ["listen", "frontend"])

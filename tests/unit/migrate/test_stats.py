@@ -83,6 +83,39 @@ def test_what_changes_with_the_listeners_is_said(old: str, new: str, said: str) 
     assert [line for line in proposed(PINNED.replace(old, new)) if said in line]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (" stats uri /\n", " stats admin if TRUE\n", 4),
+        (" stats uri /\n", " acl inside src 10.0.0.0/8\n", 4),
+        (" stats uri /\n", " stats http-request deny unless inside\n", 4),
+        ("process 2", "ssl crt x process 2", 8),
+    ],
+)
+def test_what_goes_with_the_listeners_is_said(old: str, new: str, line: int) -> None:
+    lines = proposed(PINNED.replace(old, new))
+
+    assert [one for one in lines if f"Gone with the listeners (lines {line} of" in one]
+
+
+def test_a_listener_without_gone_lines_says_nothing_of_them() -> None:
+    assert not [one for one in proposed(PINNED) if "Gone with" in one]
+
+
+@pytest.mark.parametrize("bind", ['"$IP:8001"', ":8001-8002", ":${PORT}"])
+def test_a_listener_whose_port_is_not_known_is_kept(bind: str) -> None:
+    migration = migrate(f"listen s\n bind {bind}\n stats enable\n bind-process 1\n")
+
+    assert migration.pinned == ()
+    assert migration.text == f"listen s\n bind {bind}\n stats enable\n"
+
+
+def test_an_ipv6_address_is_proposed_in_brackets() -> None:
+    lines = proposed("listen s ::1:8001\n stats enable\n bind-process 1\n")
+
+    assert '    bind: "[::1]"' in lines
+
+
 def test_a_public_listener_without_a_login_needs_a_password_now() -> None:
     lines = proposed("listen s :8001\n stats enable\n bind-process 1\n")
 

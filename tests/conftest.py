@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from lbctl.lab.hosts import Lab
+from tests.pairs import Tell, write_out
+
 NAMESPACES = Path("/run/netns")
 
 
@@ -24,7 +27,16 @@ def pytest_runtest_makereport(
     report = yield
     if not hasattr(report, "wasxfail"):
         _forbid_skip(report, item.config)
+    if report.failed and call.when != "teardown":
+        _add_what_the_lab_knows(report, item)
     return report
+
+
+def _add_what_the_lab_knows(report: pytest.TestReport, item: pytest.Item) -> None:
+    """While the lab is still there."""
+    lab = getattr(item, "funcargs", {}).get("lab")
+    if isinstance(lab, Lab) and lab.is_up:
+        report.sections.append(("lab", lab.dump()))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -58,3 +70,14 @@ def _nothing_left_behind() -> Iterator[None]:
     left = _namespaces() - before
 
     assert not left, f"network namespaces left behind: {sorted(left)}"
+
+
+@pytest.fixture(name="tell")
+def _tell(capsys: pytest.CaptureFixture[str]) -> Tell:
+    """Puts a figure into the log of the run, where CI shows it."""
+
+    def tell(text: str) -> None:
+        with capsys.disabled():
+            write_out(text)
+
+    return tell

@@ -2,13 +2,16 @@
 What the service manager is told of this node: whether it serves, and a line for people.
 
 Nothing here decides anything: it reads what the agent and vipd say. A node that does not serve yet
-is told of every second, since the start may take as long as somebody says how it goes.
+is told of every second, since the start may take as long as somebody says how it goes; but the boot
+of a host waits for it, so that after some minutes it counts as started, with what is wrong in its
+line. Telling is the least that the agent does: whatever goes wrong with it ends nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -21,6 +24,8 @@ log = logging.getLogger(__name__)
 EVERY_S = 1.0
 #: Told again after so many turns without a change: a message may be lost.
 AGAIN_TURNS = 10
+#: From then on a node that runs and does not serve counts as started.
+LATE_S = 180.0
 
 
 class Manager(Protocol):
@@ -36,12 +41,26 @@ class Manager(Protocol):
         """
 
 
-async def tell_forever(agent: Agent, manager: Manager, *, every_s: float = EVERY_S) -> None:
-    """Tell every change; ends when nobody listens."""
+async def tell_forever(
+    agent: Agent, manager: Manager, *, every_s: float = EVERY_S, late_s: float = LATE_S
+) -> None:
+    """Tell every change; ends when nobody listens, and begins anew after a mistake of its own."""
+    late_at = time.monotonic() + late_s
+    while True:
+        try:
+            await _tell_changes(agent, manager, every_s, late_at)
+            return
+        except Exception:
+            log.exception("the service manager is not told; next try in %g s", 10 * every_s)
+            await asyncio.sleep(10 * every_s)
+
+
+async def _tell_changes(agent: Agent, manager: Manager, every_s: float, late_at: float) -> None:
     told: tuple[bool, str] | None = None
     turns = 0
     while True:
-        news = await condition(agent)
+        serves, line = await condition(agent)
+        news = (serves or time.monotonic() >= late_at, line)
         turns += 1
         if news != told or not news[0] or turns >= AGAIN_TURNS:
             try:

@@ -28,6 +28,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import sys
 import time
 from typing import Any
 
@@ -155,6 +156,9 @@ def _moved(descriptor: int) -> int:
 
 def main() -> None:
     """As supervisord's own, with its arguments; returns when the bundle has stopped."""
+    # It says what matters in its log. What its HTTP library prints, when a client goes away before
+    # the answer, would be the one line of the output without a program's name.
+    sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
     Wakeup().install()
     let_children_take_signals()
     supervisord.main()  # type: ignore[no-untyped-call]

@@ -145,11 +145,17 @@ def _running(run: RunDir) -> BundleSpec | None:
 
 
 def _room(run: RunDir) -> Path:
-    """Where files may lie for a moment: a container with a read-only root has /run and no /tmp."""
-    try:
-        return Path(tempfile.gettempdir())
-    except FileNotFoundError:
-        return run.root.parent
+    """
+    Where files may lie for a moment: a container with a read-only root has /run and no /tmp.
+
+    Never the current directory, :mod:`tempfile`'s last resort: that is the operator's, and a key is
+    among the files.
+    """
+    named = (os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
+    for one in (*named, "/tmp", "/var/tmp"):
+        if one and os.access(one, os.W_OK | os.X_OK):
+            return Path(one).absolute()
+    return run.root.parent
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.containers import sweep
-from tests.pairs import Tell, write_out
 from tests.podman import Podman, alone, build_image, podman
 
 Build = Callable[..., subprocess.CompletedProcess[str]]
@@ -48,14 +47,3 @@ def _build(engine: Podman, tmp_path: Path) -> Build:
         )
 
     return build
-
-
-@pytest.fixture(name="tell")
-def _tell(capsys: pytest.CaptureFixture[str]) -> Tell:
-    """Puts a figure into the log of the run, where CI shows it."""
-
-    def tell(text: str) -> None:
-        with capsys.disabled():
-            write_out(text)
-
-    return tell

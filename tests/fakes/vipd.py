@@ -99,6 +99,7 @@ class FakeVipd:
             "engine": "ucarp",
             "vhid": 7,
             "interface": "eth0",
+            "link_up": True,
             "source": "10.0.1.11",
             "addresses": [
                 {"address": "10.0.1.201/32", "present": self.role == "MASTER", "lease_s": 2.5}

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import pytest
 
 from lbctl.lab.hosts import Lab
 from lbctl.lab.pair import HAPROXY_CFG, VIP, Pair, make_pair
-from tests.pairs import Tell, write_out
 
 PairFactory = Callable[..., Pair]
 
@@ -46,25 +44,3 @@ def _start_pair(lab: Lab) -> PairFactory:
 def _pair(start_pair: PairFactory) -> Pair:
     """Two nodes with the VIP 10.0.1.201 over two web servers: one MASTER, one BACKUP."""
     return start_pair()
-
-
-@pytest.fixture(name="tell")
-def _tell(capsys: pytest.CaptureFixture[str]) -> Tell:
-    """Puts a figure into the log of the run, where CI shows it."""
-
-    def tell(text: str) -> None:
-        with capsys.disabled():
-            write_out(text)
-
-    return tell
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Add what the lab knows to the report of a failure, while the lab is still there."""
-    report = yield
-    if report.failed and call.when != "teardown":
-        lab = getattr(item, "funcargs", {}).get("lab")
-        if isinstance(lab, Lab) and lab.is_up:
-            report.sections.append(("lab", lab.dump()))
-    return report

@@ -28,6 +28,8 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 SUITES = {"a": "bookworm", "b": "trixie"}
 #: A planned stop: longer than a request of the probe may take, and the peer's first second.
 PLANNED_MS = 1300
+#: Killed by the watchdog, then told to the peer by a program that has to be loaded first.
+FROZEN_MS = 2500
 RESTART_S = 5.0
 WATCHDOG_S = 15.0
 #: ``systemd-analyze security``: ten times the exposure that docs/hosts.md names.
@@ -143,6 +145,8 @@ def test_a_killed_supervisord_is_started_again_and_one_node_holds_the_address(
         outage_ms = probe.outage_ms(mark)
     tell(f"kill -9 of supervisord on the MASTER ({master.name}): {outage_ms:.0f} ms")
 
+    # Left to itself the lease would run out: the peer waits for the dead time.
+    assert "the bundle was killed" in master.on.run("journalctl", "-q", "-t", "lbctl").stdout
     assert outage_ms < OUTAGE_MS
     assert most <= 1
 
@@ -164,7 +168,7 @@ def test_a_frozen_supervisord_is_replaced_and_the_addresses_are_given_away_first
         outage_ms = probe.outage_ms(mark)
     tell(f"SIGSTOP of supervisord on the MASTER ({master.name}): {outage_ms:.0f} ms")
 
-    assert outage_ms < PLANNED_MS
+    assert outage_ms < FROZEN_MS
     assert most <= 1
 
 

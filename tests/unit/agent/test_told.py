@@ -126,3 +126,29 @@ def test_a_start_that_takes_long_is_told_of_in_every_turn(agent: Agent) -> None:
 
     assert len(set(listener.heard)) == 1
     assert len(listener.heard) == 3
+
+
+def test_a_node_that_does_not_serve_for_minutes_counts_as_started_so_that_the_boot_goes_on(
+    agent: Agent,
+) -> None:
+    listener = Listener(enough=1)
+    asyncio.run(asyncio.wait_for(tell_forever(agent, listener, every_s=0.0, late_s=0.0), 2.0))
+
+    ((is_ready, line),) = listener.heard
+    assert is_ready
+    assert "not ready: nginx is UNKNOWN" in line
+
+
+def test_a_mistake_in_telling_ends_nothing(agent: Agent, caplog: pytest.LogCaptureFixture) -> None:
+    class Odd(Listener):
+        async def tell(self, status: str, *, is_ready: bool) -> bool:
+            if not self.heard:
+                self.heard.append((is_ready, "odd"))
+                raise KeyError(status)
+            return await super().tell(status, is_ready=is_ready)
+
+    listener = Odd(enough=2)
+    asyncio.run(asyncio.wait_for(tell_forever(agent, listener, every_s=0.0), 2.0))
+
+    assert len(listener.heard) == 2
+    assert "the service manager is not told" in caplog.text

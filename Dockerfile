@@ -2,6 +2,8 @@
 #
 #   docker build -t lbctl .
 #   docker build -t lbctl --build-arg BASE=debian:bookworm-slim .
+#
+# Nothing here needs BuildKit: Debian 12's docker.io builds without it.
 ARG BASE=debian:trixie-slim
 
 # What lbctl runs: this layer changes with Debian alone.
@@ -32,9 +34,7 @@ RUN apt-get update \
         binutils ca-certificates python3-venv
 COPY --from=needs /needs /needs
 RUN python3 -m venv /build && python3 -m venv --without-pip /opt/lbctl
-# A private index: docker build --secret id=pip,src=/etc/pip.conf
-RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
-    /build/bin/pip install -q --no-cache-dir -r /needs/build \
+RUN /build/bin/pip install -q --no-cache-dir -r /needs/build \
     && /build/bin/pip --python /opt/lbctl/bin/python install -q --no-cache-dir --no-compile \
         -r /needs/run
 # Without tests and debugging symbols. Byte code is made here, since the root may be read-only, and

@@ -21,7 +21,7 @@ demo: setup
 
 # Fresh Debian roots take two minutes where none is cached: they are made beside lint, types and units.
 test: setup-test
-	@(for root in trixie "bookworm machine" "trixie machine"; do scripts/debian-root $$root; done) \
+	@(for root in trixie bookworm "bookworm machine" "trixie machine"; do scripts/debian-root $$root; done) \
 		>/dev/null 2>&1 &
 	@$(MAKE) --no-print-directory lint type
 	@scripts/test-all

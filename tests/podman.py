@@ -23,8 +23,8 @@ from lbctl.lab.wait import LabError
 ROOT = Path(__file__).parents[1]
 #: What a Dockerfile calls it: ``FROM lbctl``.
 IMAGE = "lbctl"
-#: Where the build finds files of this machine that its pip needs.
-_MOUNTED = "/mnt/host"
+#: Where another root finds the files of this machine that its pip needs.
+MOUNTED = "/mnt/host"
 _BUILD_LIMIT_S = 900.0
 
 #: The capabilities are those that podman ships with: Docker's have NET_RAW, these have not.
@@ -166,13 +166,16 @@ def build_image(engine: Podman, suite: str = "trixie", name: str = IMAGE) -> str
         The image's name.
     """
     config = engine.store / "pip.conf"
-    text, mounts = _pip_configuration()
+    text, mounts = pip_configuration()
+    # An index's address may hold a password.
+    config.touch()
+    config.chmod(0o600)
     config.write_text(text)
     options = [
         "--network=host",
-        f"--secret=id=pip,src={config}",
+        f"--volume={config}:/etc/pip.conf:ro",
         f"--build-arg=BASE={base(engine, suite)}",
-        *(f"--volume={path}:{_MOUNTED}{path}:ro" for path in mounts),
+        *(f"--volume={path}:{MOUNTED}{path}:ro" for path in mounts),
     ]
     # A stage with a name of its own is no rubbish: it is what makes the next build a quick one.
     for target in (("--target=packages", f"--tag={name}-packages"), (f"--tag={name}",)):
@@ -181,12 +184,16 @@ def build_image(engine: Podman, suite: str = "trixie", name: str = IMAGE) -> str
     return name
 
 
-def _pip_configuration() -> tuple[str, tuple[Path, ...]]:
+def pip_configuration() -> tuple[str, tuple[Path, ...]]:
     """
-    This machine's pip configuration, of files and environment, as one file.
+    This machine's pip configuration, of files and environment, as one file for another root.
 
     Returns:
-        Its text, and the paths it needs from this machine, beneath :data:`_MOUNTED`.
+        Text of a pip.conf, and the paths (index directories, CA bundles) that it names and that the
+        other root must see beneath :data:`MOUNTED`: ``/a/b`` as ``MOUNTED/a/b``.
+
+    Raises:
+        subprocess.CalledProcessError: pip does not tell.
     """
     argv = [sys.executable, "-m", "pip", "config", "list"]
     said = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout
@@ -208,7 +215,7 @@ def _mounted(value: str, paths: set[Path]) -> str:
         path = Path(word.removeprefix("file://"))
         if path.is_absolute() and path.exists():
             paths.add(path.parent if word.startswith("file://") else path)
-            word = word.replace(str(path), f"{_MOUNTED}{path}")
+            word = word.replace(str(path), f"{MOUNTED}{path}")
         words.append(word)
     return " ".join(words)
 

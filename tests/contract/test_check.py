@@ -63,6 +63,25 @@ def test_check_and_start_accept_a_site_that_logs_to_the_bundle(site: Site) -> No
     assert site.bundle.stop()[0] == 0
 
 
+def test_check_leaves_the_current_directory_alone_where_none_is_temporary(site: Site) -> None:
+    """As in a container with a read-only root whose /haproxy is the operator's own directory."""
+    root = site.bundle.root
+    own = root / "own"
+    own.mkdir()
+    # What is mounted beneath a directory stays writable when that is not.
+    steps = (
+        f"unset TMPDIR TEMP TMP && mount --bind {root} {root}",
+        *(f"mount --rbind {o} {o} && mount -o remount,bind,ro {o}" for o in ("/tmp", "/var/tmp")),
+        f'! test -w /tmp && cd {own} && exec "$@"',
+    )
+    site.bundle.wrapper = ("unshare", "-m", "sh", "-c", " && ".join(steps), "sh")
+    before = own.stat().st_mtime_ns
+    done = site.bundle.command("check")
+
+    assert done.returncode == 0, done.stderr
+    assert own.stat().st_mtime_ns == before
+
+
 def test_check_refuses_what_would_end_haproxy_at_the_start(site: Site) -> None:
     lines = ("chroot /var/lib/haproxy", "pidfile /run/haproxy.pid", "user www-data")
     own = "".join(f"    {line}\n" for line in lines)

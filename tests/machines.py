@@ -9,6 +9,7 @@ lab host. What it lacks of a real machine is a kernel of its own and the way out
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import subprocess
@@ -22,12 +23,16 @@ from lbctl.lab.bundle import children_of
 from lbctl.lab.hosts import Host, run
 from lbctl.lab.process import Process
 from lbctl.lab.wait import LabError, wait_until
+from tests.podman import MOUNTED, pip_configuration
 
 ROOT = Path(__file__).resolve().parents[1]
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _BOOT_S = 30.0
+#: Read only where the machine is to reach an index.
+_PIP_CONF = "root/pip.conf"
 
-#: $0 is the new root, $1 the machine's name, $2 a directory of packages that were fetched before.
+#: $0 is the new root, $1 the machine's name, $2 a directory of packages that were fetched before,
+#: $3 where it sees files of this machine, and these.
 _BOOT = r"""
 set -e
 hostname "$1"
@@ -48,6 +53,13 @@ ln -s pts/ptmx "$0/dev/ptmx"
 ln -s /proc/self/fd "$0/dev/fd"
 mount -t tmpfs tmpfs "$0/run"
 mount -t tmpfs -o mode=1777 tmpfs "$0/tmp"
+seen="$0$3"
+shift 3
+for path; do
+    mkdir -p "$seen${path%/*}"
+    if [ -d "$path" ]; then mkdir "$seen$path"; else touch "$seen$path"; fi
+    mount --bind -o ro "$path" "$seen$path"
+done
 cd "$0"
 pivot_root . mnt
 umount -l /mnt
@@ -155,7 +167,7 @@ def machine(host: Host, suite: str, name: str = "") -> Iterator[Machine]:
     (root / "etc/hostname").write_text(f"{name}\n")
     group = _control_group(host)
     try:
-        booted = Machine(host, root, _start(host, root, group, name, packages(suite)))
+        booted = Machine(host, root, _start(host, root, group, name, suite))
         wait_until(
             lambda: (
                 booted.run("systemctl", "is-system-running", check=False).stdout.strip()
@@ -183,8 +195,22 @@ def unpack(suite: str, root: Path) -> None:
     # Packages are kept for the next machine.
     (root / "etc/apt/apt.conf.d/99keep").write_text(
         'Binary::apt::APT::Keep-Downloaded-Packages "true";\n'
-        'APT::Keep-Downloaded-Packages "true";\n'
+        'APT::Keep-Downloaded-Packages "true";\n' + _apt_proxies()
     )
+    # No test pulls the plug of a whole machine: dpkg need not wait for the disk.
+    (root / "etc/dpkg/dpkg.cfg.d/unsafe-io").write_text("force-unsafe-io\n")
+    (root / _PIP_CONF).write_text(_pip_configuration()[0])
+
+
+@functools.cache
+def _pip_configuration() -> tuple[str, tuple[Path, ...]]:
+    return pip_configuration()
+
+
+def _apt_proxies() -> str:
+    """How this machine's apt is told where to go, as lines of a configuration."""
+    names = [f"Acquire::{scheme}::Proxy" for scheme in ("http", "https")]
+    return run(["apt-config", "dump", *names]).stdout
 
 
 def packages(suite: str) -> Path:
@@ -201,21 +227,17 @@ def cache() -> Path:
 
 
 def _online_environment() -> list[str]:
-    """How this machine's pip is told where to go."""
-    names = {"PIP_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT"}
+    """How pip and others are told where to go; offline nothing of that is known."""
     proxies = {"http_proxy", "https_proxy", "no_proxy"}
-    given = [
-        f"{name}={text}"
-        for name, text in os.environ.items()
-        if name in names or name.lower() in proxies
-    ]
-    bundle = "/etc/ssl/certs/ca-certificates.crt"
-    return [*given, f"PIP_CERT={bundle}", f"SSL_CERT_FILE={bundle}"]
+    given = [f"{name}={text}" for name, text in os.environ.items() if name.lower() in proxies]
+    return [*given, f"PIP_CONFIG_FILE=/{_PIP_CONF}", f"SSL_CERT_FILE={CA_BUNDLE}"]
 
 
-def _start(host: Host, root: Path, group: Path, name: str, archives: Path) -> Process:
+def _start(host: Host, root: Path, group: Path, name: str, suite: str) -> Process:
     namespaces = ["--mount", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--cgroup"]
-    inside = ["unshare", *namespaces, "sh", "-c", _BOOT, str(root), name, str(archives)]
+    inside = ["unshare", *namespaces, "sh", "-c", _BOOT, str(root), name]
+    files = [str(path) for path in _pip_configuration()[1]]
+    inside += [str(packages(suite)), MOUNTED, *files]
     argv = ["sh", "-c", _ENTER, str(group), *host.argv(inside)]
     process = Process.start(argv, host.directory / "machine.log", None)
     host.processes.append(process)

@@ -33,6 +33,19 @@ PLACES = {
     "lb2": ("b", "trixie"),
 }
 CHECKOUT = "srv/lbctl"
+INSTALL = f"sh /{CHECKOUT}/deploy/install"
+#: Every file where something could have been changed, as it is.
+SNAPSHOT = (
+    "find /etc /haproxy /opt /usr/local /usr/sbin ! -type d -printf '%p %l %m %u %s %T@\\n' | sort"
+)
+RELEASES = "ls /opt/lbctl/releases"
+#: Begins a line that another Debian would run; it ends with a quote.
+OTHER_DEBIAN = (
+    "echo 'ID=debian VERSION_ID=11' >/run/old && "
+    "unshare -m sh -c 'mount --bind /run/old /etc/os-release"
+)
+UNIT = "/etc/systemd/system/lbctl.service"
+NGINX = "systemctl is-active nginx; systemctl is-enabled nginx"
 #: The owner that a synced folder of Vagrant has.
 VAGRANT_UID = "1000:1000"
 
@@ -56,6 +69,9 @@ class Made:
     @property
     def balancers(self) -> tuple[Machine, Machine]:
         return self["lb1"], self["lb2"]
+
+    def name_of(self, node: Machine) -> str:
+        return next(name for name, one in self.machines.items() if one is node)
 
     def master_and_backup(self) -> tuple[Machine, Machine]:
         """
@@ -92,18 +108,16 @@ def made_by_vagrantfile() -> Iterator[Made]:
 
 
 def provision(machines: Mapping[str, Machine]) -> dict[str, list[str]]:
-    """Run the lines; each Debian's machines one after the other, the picture last of all."""
+    """Run the lines, on all machines at once; the picture last of all."""
     wanted = wanted_machines()
-    said: dict[str, list[str]] = {name: [] for name in wanted}
 
-    def make(suite: str) -> None:
-        for name, one in wanted.items():
-            if PLACES[name][1] == suite:
-                # The way out is for the package managers.
-                said[name] += [sh(machines[name], line, online=True) for line in makers(one)]
+    def make(name: str) -> list[str]:
+        # The way out is for the package managers. They wait for each other: those of one Debian
+        # share the directory of what they fetch.
+        return [sh(machines[name], line, online=True) for line in makers(wanted[name])]
 
     with ThreadPoolExecutor() as pool:
-        list(pool.map(make, ("bookworm", "trixie")))
+        said = dict(zip(wanted, pool.map(make, wanted), strict=True))
     last = list(wanted.values())[-1]
     said[last.name].append(sh(machines[last.name], last.lines[-1]))
     return said
@@ -128,6 +142,23 @@ def sh(on: Machine, line: str, *, online: bool = False) -> str:
     return done.stdout
 
 
+def refused(on: Machine, line: str, status: int = 1) -> str:
+    """What a line says that ends with that exit status."""
+    said = sh(on, f"set +e; ({line}); echo exit status $?")
+
+    assert said.endswith(f"exit status {status}\n"), said
+    return said
+
+
+def killed(line: str, when: str) -> str:
+    """A line that runs another one, and kills it with all its children when a file has come."""
+    return (
+        f"setsid {line} >/run/killed & "
+        f"until ls {when} 2>/dev/null; do kill -0 $!; sleep 0.02; done; "
+        "kill -s KILL -- -$!; ! wait $!"
+    )
+
+
 def role(node: Machine) -> str:
     """
     ``INIT``, ``BACKUP`` or ``MASTER``.
@@ -140,6 +171,16 @@ def role(node: Machine) -> str:
 
 def main_pid(node: Machine) -> str:
     return sh(node, "systemctl show -P MainPID lbctl").strip()
+
+
+def operators_files(node: Machine) -> dict[str, bytes]:
+    """What is in each of them, by path."""
+    return {
+        str(path.relative_to(node.root)): path.read_bytes()
+        for place in ("haproxy", "etc/lbctl")
+        for path in (node.root / place).rglob("*")
+        if path.is_file()
+    }
 
 
 def copy_parts(target: Path, *parts: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 from pathlib import Path
 
@@ -73,3 +74,25 @@ def test_every_script_that_a_machine_runs_is_in_the_checkout() -> None:
             script = Path(line.split()[1])
 
             assert (VAGRANTFILE.parents[1] / script.relative_to("/srv/lbctl")).is_file()
+
+
+@pytest.mark.parametrize(
+    ("program", "status"),
+    [
+        ("echo '{\"ha\": {}}'", {"ha": {}}),
+        ("echo '{\"ha\": '", {}),
+        ("echo '[]'", {}),
+        ("printf '\\377'", {}),
+        ("echo '{}'; exit 1", {}),
+    ],
+)
+def test_the_picture_waits_for_a_node_that_says_nothing_sensible(
+    tmp_path: Path, program: str, status: dict[str, object]
+) -> None:
+    lbctl = tmp_path / "lbctl"
+    lbctl.write_text(f"#!/bin/sh\n{program}\n")
+    lbctl.chmod(0o755)
+    picture = runpy.run_path(str(VAGRANTFILE.with_name("picture")))
+
+    assert picture["status"](str(lbctl)) == status
+    assert picture["status"](str(tmp_path / "none")) == {}

@@ -13,7 +13,7 @@ ORIGINAL = "#!/bin/sh\nexit 104\n"
 
 def run(policy: Path, words: str) -> None:
     """The functions of the script, on a file of the test's own."""
-    script = f"policy={policy}\n. {NO_SERVICES}\n{words}"
+    script = f". {NO_SERVICES}\npolicy={policy}\n{words}"
     subprocess.run(["sh", "-euc", script], check=False, timeout=10)
 
 

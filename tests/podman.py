@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lbctl.lab.wait import LabError
+from lbctl.lab.hosts import run
 
 ROOT = Path(__file__).parents[1]
 #: What a Dockerfile calls it: ``FROM lbctl``.
@@ -82,25 +82,7 @@ class Podman:
         Raises:
             LabError: not within *timeout* seconds, or *check* and it failed; with what it said.
         """
-        try:
-            done = subprocess.run(
-                self.argv(*words),
-                env={**os.environ, **self.environ},
-                input=input,
-                stdin=subprocess.DEVNULL if input is None else None,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=timeout,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            message = f"podman {' '.join(words)}: {error}"
-            raise LabError(message) from error
-        if check and done.returncode:
-            said = f"{done.stdout}\n{done.stderr}".strip()[-4000:]
-            message = f"podman {' '.join(words)}: exit status {done.returncode}: {said}"
-            raise LabError(message)
-        return done
+        return run(self.argv(*words), check=check, input=input, timeout=timeout, env=self.environ)
 
     def build(
         self, *words: str, context: Path, check: bool = True

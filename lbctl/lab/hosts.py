@@ -261,10 +261,18 @@ class Lab:
 
 
 def run(
-    argv: Sequence[str], *, check: bool = True, input: str | None = None, timeout: float = 10.0
+    argv: Sequence[str],
+    *,
+    check: bool = True,
+    input: str | None = None,
+    timeout: float = 10.0,
+    env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """
     Run a program to its end and keep what it says.
+
+    Args:
+        env: added to this process's environment.
 
     Raises:
         LabError: it cannot be started, or not within *timeout* seconds, or *check* and it failed.
@@ -272,6 +280,7 @@ def run(
     try:
         done = subprocess.run(
             argv,
+            env=None if env is None else {**os.environ, **env},
             input=input,
             stdin=subprocess.DEVNULL if input is None else None,
             capture_output=True,

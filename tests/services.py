@@ -16,6 +16,8 @@ from tests.machines import Machine, copy_of_checkout
 CHECKOUT = ("deploy", "lbctl", "conf", "hooks", "scripts", "pyproject.toml", "README.md")
 #: Listening for 3 s, checks, and the programs' start on a busy machine.
 START_S = 15.0
+#: ``RestartSec`` of the unit.
+RESTART_S = 5.0
 
 _BEFORE = "    default_backend"
 #: HAProxy compiles it to machine code, which ``MemoryDenyWriteExecute=`` would forbid.
@@ -104,6 +106,14 @@ class Stage:
 
         wait_until(look, within_s, what)
         return most
+
+    def wait_restarted(self, service: Service, ended: int) -> int:
+        """Until another main process than *ended* serves; the most holders at once."""
+        return self.wait(
+            lambda: service.main_pid not in (0, ended) and service.show("ActiveState") == "active",
+            RESTART_S + START_S,
+            "a restart",
+        )
 
     def ask(self, url: str) -> str:
         return self.lab["client"].run(["curl", "-s", "-m", "2", url]).stdout

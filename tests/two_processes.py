@@ -16,6 +16,7 @@ from typing import Any
 from lbctl.haproxy.readings import Reading, read_all
 from lbctl.haproxy.table import Table
 from lbctl.spec import BundleSpec, HaproxyProcess
+from tests.specs import bundle_spec
 
 REQUESTS = 60
 
@@ -108,21 +109,8 @@ def start_process(stack: ExitStack, root: Path, shared: Path, process: HaproxyPr
 
 
 def spec_of(processes: tuple[HaproxyProcess, ...]) -> BundleSpec:
-    return BundleSpec(
-        version="0",
-        node="n",
-        hostname="h",
-        user="",
-        started_at=0.0,
-        haproxy_version="2.6.12",
-        haproxy_model="processes",
-        processes=processes,
-        programs=tuple(process.program for process in processes),
-        binds=(),
-        group=None,
-        config_dir="/haproxy",
-        state_dir="/var/lib/lbctl",
-    )
+    programs = tuple(process.program for process in processes)
+    return bundle_spec(version="0", hostname="h", processes=processes, programs=programs)
 
 
 def rows_of(processes: tuple[HaproxyProcess, ...], proxy: str, server: str) -> list[dict[str, str]]:

@@ -32,6 +32,11 @@ _MIGRATE = "lbctl migrate rewrites old files"
 Absent = Callable[[str], str]
 
 
+def nothing_is_absent(_address: str) -> str:
+    """Any address may be bound, or nobody can say here which."""
+    return ""
+
+
 class Bind(NamedTuple):
     """An address and a TCP port that HAProxy would listen on; every address: ``*`` or ``::``."""
 

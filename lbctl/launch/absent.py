@@ -15,11 +15,6 @@ from collections.abc import Iterable
 from lbctl.haproxy.cfg import Absent
 
 
-def nothing_is_absent(_address: str) -> str:
-    """Any address may be bound: there is no virtual one, or ``ip_nonlocal_bind`` allows it."""
-    return ""
-
-
 def only_on_the_master(vips: Iterable[str]) -> Absent:
     """
     The virtual addresses.

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lbctl.errors import Problem, RenderError, ValidationError
-from lbctl.haproxy.cfg import Absent, binds_of, problems_of
+from lbctl.haproxy.cfg import Absent, binds_of, nothing_is_absent, problems_of
 from lbctl.haproxy.cpus import Cpus, usable_cpus
 from lbctl.haproxy.processes import ProcessModel, plan_processes
 from lbctl.haproxy.version import HaproxyVersion
-from lbctl.launch.absent import nothing_is_absent
 from lbctl.launch.collect import Collector
 from lbctl.launch.ports import Claim
 from lbctl.layout import ConfigDir, RunDir, StateDir

@@ -16,8 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from lbctl.errors import LbctlError
+from lbctl.haproxy.cfg import nothing_is_absent
 from lbctl.launch import host, identity, tree
-from lbctl.launch.absent import not_on_this_host, nothing_is_absent, only_on_the_master
+from lbctl.launch.absent import not_on_this_host, only_on_the_master
 from lbctl.launch.collect import Collector
 from lbctl.launch.configuration import Configuration, Dirs, HostFacts, Place, configure
 from lbctl.launch.judge import Host, judge_host

@@ -17,8 +17,9 @@ from typing import NoReturn
 from lbctl import __version__
 from lbctl.errors import ValidationError
 from lbctl.ha.ucarp import launch_script
+from lbctl.haproxy.cfg import nothing_is_absent
 from lbctl.launch import host, identity, locks, tree
-from lbctl.launch.absent import nothing_is_absent, only_on_the_master
+from lbctl.launch.absent import only_on_the_master
 from lbctl.launch.become import become_supervisord
 from lbctl.launch.collect import Collector
 from lbctl.launch.configuration import Configuration, Dirs, HostFacts, Place, configure

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from lbctl.errors import Problem
-from lbctl.haproxy.cfg import problems_of
+from lbctl.haproxy.cfg import nothing_is_absent, problems_of
 from lbctl.haproxy.lines import SECTIONS
 from lbctl.migrate.document import Row, Section, rows_of, sections_of
 from lbctl.migrate.placed import Placed, in_order
@@ -185,14 +185,14 @@ def _ending(placed: Sequence[Placed]) -> str:
 
 
 def _left(migration: Migration, name: str, is_single: bool) -> Iterator[Problem]:
-    """What ``lbctl check`` would refuse in the result, at the old line."""
+    """
+    What ``lbctl check`` would refuse in the result, at the old line. Addresses are not judged:
+    which of them this host has says nothing about the one that the file is for.
+    """
     numbers = [one.row.number for one in migration.placed for _ in one.texts]
     processes = 1 if is_single else 2
-    for problem in problems_of(migration.text, absent=_nothing, processes=processes, name=name):
+    for problem in problems_of(
+        migration.text, absent=nothing_is_absent, processes=processes, name=name
+    ):
         number = int(problem.where.rpartition(":")[2])
         yield Problem(f"{name}:{numbers[number - 1]}", problem.what)
-
-
-def _nothing(_address: str) -> str:
-    """Whether this host has an address says nothing about the one that the file is for."""
-    return ""

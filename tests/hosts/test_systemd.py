@@ -21,7 +21,7 @@ from lbctl.lab.pair import PASSWORD, VIP
 from lbctl.lab.wait import wait_until
 from tests.machines import machine
 from tests.pairs import OUTAGE_MS, Tell
-from tests.services import START_S, Service, Stage, install
+from tests.services import RESTART_S, START_S, Service, Stage, install
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -30,7 +30,6 @@ SUITES = {"a": "bookworm", "b": "trixie"}
 PLANNED_MS = 1300
 #: Killed by the watchdog, then told to the peer by a program that has to be loaded first.
 FROZEN_MS = 2500
-RESTART_S = 5.0
 WATCHDOG_S = 15.0
 #: ``systemd-analyze security``: ten times the exposure that docs/hosts.md names.
 EXPOSURE = 32
@@ -137,11 +136,7 @@ def test_a_killed_supervisord_is_started_again_and_one_node_holds_the_address(
     with stage.probe() as probe:
         mark = probe.mark()
         master.signal("KILL", killed)
-        most = stage.wait(
-            lambda: master.main_pid not in (0, killed) and master.show("ActiveState") == "active",
-            RESTART_S + START_S,
-            "a restart",
-        )
+        most = stage.wait_restarted(master, killed)
         outage_ms = probe.outage_ms(mark)
     tell(f"kill -9 of supervisord on the MASTER ({master.name}): {outage_ms:.0f} ms")
 
@@ -160,11 +155,7 @@ def test_a_frozen_supervisord_is_replaced_and_the_addresses_are_given_away_first
         mark = probe.mark()
         master.signal("STOP", frozen)
         most = stage.wait(lambda: backup.role() == "MASTER", WATCHDOG_S + 5.0, "the peer")
-        stage.wait(
-            lambda: master.main_pid not in (0, frozen) and master.show("ActiveState") == "active",
-            RESTART_S + START_S,
-            "a restart",
-        )
+        stage.wait_restarted(master, frozen)
         outage_ms = probe.outage_ms(mark)
     tell(f"SIGSTOP of supervisord on the MASTER ({master.name}): {outage_ms:.0f} ms")
 

@@ -12,8 +12,9 @@ from lbctl.ha.address import Addresses
 from lbctl.ha.capture import open_capture, read_all
 from lbctl.ha.carp import Password, Received
 from lbctl.layout import RunDir
-from lbctl.spec import BundleSpec, GroupSpec
+from lbctl.spec import GroupSpec
 from tests.fakes.netns import Host, wait_until
+from tests.specs import bundle_spec
 
 pytestmark = pytest.mark.system
 
@@ -37,21 +38,7 @@ def _run(tmp_path: Path, hosts: tuple[Host, ...]) -> RunDir:
         drain_s=2.0,
         track=(),
     )
-    spec = BundleSpec(
-        version="1",
-        node="n",
-        hostname="a",
-        user="haproxy",
-        started_at=0.0,
-        haproxy_version="2.6.12",
-        haproxy_model="processes",
-        processes=(),
-        programs=(),
-        binds=(),
-        group=group,
-        config_dir="/haproxy",
-        state_dir="/var/lib/lbctl",
-    )
+    spec = bundle_spec(user="haproxy", group=group)
     run = RunDir(tmp_path)
     run.ha.mkdir()
     run.spec.write_text(spec.to_json())

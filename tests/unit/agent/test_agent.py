@@ -16,24 +16,17 @@ from lbctl.programs import ProgramEvent, ProgramState
 from lbctl.spec import BundleSpec, GroupSpec
 from tests.fakes.programs import FakePrograms
 from tests.fakes.vipd import FakeVipd
+from tests.specs import bundle_spec
 
 GROUP = GroupSpec(
     7, "eth0", "10.0.1.11", "10.0.1.201", ("10.0.1.201/32",), "ucarp", 1, 0, 3, 2.0, ("nginx",)
 )
 
 
-def bundle_spec(root: Path, group: GroupSpec | None = GROUP) -> BundleSpec:
-    return BundleSpec(
-        version="1",
+def spec_in(root: Path, group: GroupSpec | None = GROUP) -> BundleSpec:
+    return bundle_spec(
         node="n1",
-        hostname="here",
-        user="",
-        started_at=0.0,
-        haproxy_version="2.6.12",
-        haproxy_model="processes",
-        processes=(),
         programs=("nginx", "vipd", "agent"),
-        binds=(),
         group=group,
         config_dir=str(root),
         state_dir=str(root),
@@ -41,7 +34,7 @@ def bundle_spec(root: Path, group: GroupSpec | None = GROUP) -> BundleSpec:
 
 
 def new_agent(root: Path, group: GroupSpec | None = GROUP) -> Agent:
-    spec = bundle_spec(root, group)
+    spec = spec_in(root, group)
     return Agent(spec, RunDir(root), FakePrograms(), EventLog(root / "events.jsonl", "n1"))
 
 
@@ -162,7 +155,7 @@ def test_supervisord_that_refuses_while_it_stops_is_no_news(
         caplog.clear()
         programs = FakePrograms()
         log = EventLog(tmp_path / f"{len(events)}.jsonl", "n1")
-        agent = Agent(bundle_spec(tmp_path, None), RunDir(tmp_path), programs, log)
+        agent = Agent(spec_in(tmp_path, None), RunDir(tmp_path), programs, log)
         for event in events:
             agent.table.apply(event)
         programs.is_reachable = False

@@ -14,9 +14,10 @@ from lbctl.agent.hang import SILENCES, HangWatch
 from lbctl.agent.table import ProgramTable
 from lbctl.layout import RunDir
 from lbctl.programs import Program, ProgramState
-from lbctl.spec import BundleSpec, GroupSpec
+from lbctl.spec import GroupSpec
 from tests.fakes.programs import FakePrograms
 from tests.fakes.vipd import FakeVipd
+from tests.specs import bundle_spec
 
 KILL = ("signal", "vipd", "KILL")
 
@@ -25,9 +26,7 @@ def _watch(run: RunDir, notes: list[str]) -> tuple[HangWatch, FakePrograms]:
     group = GroupSpec(
         7, "eth0", "10.0.1.11", "10.0.1.201", ("10.0.1.201/32",), "ucarp", 1, 0, 3, 2.0, ()
     )
-    spec = BundleSpec(
-        "1", "n", "h", "", 0.0, "2.6.12", "processes", (), ("vipd",), (), group, "/c", "/s"
-    )
+    spec = bundle_spec(programs=("vipd",), group=group)
     table = ProgramTable(["vipd"])
     row = table.rows["vipd"]
     row.state, row.pid, row.started = ProgramState.RUNNING, 4711, -1e6

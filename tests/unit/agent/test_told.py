@@ -14,8 +14,9 @@ from lbctl.agent.told import condition, role_line, sentence, tell_forever
 from lbctl.errors import SupervisorError
 from lbctl.layout import RunDir
 from lbctl.programs import Program, ProgramState
-from lbctl.spec import BundleSpec, HaproxyProcess
+from lbctl.spec import HaproxyProcess
 from tests.fakes.programs import FakePrograms
+from tests.specs import bundle_spec
 
 HERE = {"address": "10.0.1.201/32", "present": True}
 AWAY = {"address": "10.0.1.202/32", "present": False}
@@ -73,20 +74,8 @@ class Listener:
 def _agent(tmp_path: Path) -> Agent:
     """Of a plain balancer; none of its programs is known to run."""
     process = HaproxyProcess(1, "haproxy-01", str(tmp_path / "s"), "127.0.0.1", 9, None)
-    spec = BundleSpec(
-        version="1",
-        node="n",
-        hostname="a",
-        user="",
-        started_at=0.0,
-        haproxy_version="2.6.12",
-        haproxy_model="processes",
-        processes=(process,),
-        programs=("haproxy-01", "nginx"),
-        binds=(),
-        group=None,
-        config_dir="/haproxy",
-        state_dir=str(tmp_path),
+    spec = bundle_spec(
+        processes=(process,), programs=("haproxy-01", "nginx"), state_dir=str(tmp_path)
     )
     return Agent(spec, RunDir(tmp_path), FakePrograms(), EventLog(tmp_path / "events", "n"))
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbctl.haproxy.cfg import Bind, binds_of, problems_of
-from lbctl.launch.absent import nothing_is_absent, only_on_the_master
+from lbctl.haproxy.cfg import Bind, binds_of, nothing_is_absent, problems_of
+from lbctl.launch.absent import only_on_the_master
 from lbctl.spec import ThreadsIn
 
 ARTICLE = """\

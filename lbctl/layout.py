@@ -43,6 +43,11 @@ class ConfigDir:
     def certs(self) -> Path:
         return self.root / "certs"
 
+    @property
+    def hooks_d(self) -> Path:
+        """The operator's ``up``, ``down`` and ``fault``: each a program, or a directory of some."""
+        return self.root / "hooks.d"
+
 
 @dataclass(frozen=True, slots=True)
 class RunDir:
@@ -143,6 +148,10 @@ class RunDir:
     def role(self) -> Path:
         return self.ha / "role.json"
 
+    def role_of(self, vhid: int) -> Path:
+        """The same for a further group."""
+        return self.ha / f"role-{vhid}.json"
+
     @property
     def hook_python(self) -> Path:
         """Names the interpreter that can import lbctl: the hooks' slow path."""
@@ -196,6 +205,16 @@ class StateDir:
     @property
     def events(self) -> Path:
         return self.root / "events.jsonl"
+
+    @property
+    def carp(self) -> Path:
+        """What the native engine must not forget: its own counter, and its peers'."""
+        return self.root / "carp.json"
+
+    @property
+    def pause(self) -> Path:
+        """There while the virtual addresses are not to move."""
+        return self.root / "pause.json"
 
     @property
     def self_signed(self) -> Path:

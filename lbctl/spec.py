@@ -8,7 +8,8 @@ nor the host's state to know what it serves.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from lbctl.errors import UnreachableError
 
 #: How HAProxy is told the number of its threads, by version.
 ThreadsIn = Literal["process file", "first file", "limit"]
+CheckKind = Literal["http", "tcp", "command", "link", "program"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,39 @@ class HaproxyProcess:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckSpec:
+    """
+    Something beside the programs that the addresses depend on.
+
+    Attributes:
+        name: unique; faults are told by it.
+        kind: what is looked at: ``http`` and ``tcp`` are asked by the agent, ``command`` is run by
+            it, ``link`` and ``program`` are watched by vipd.
+        target: a URL, ``host:port``, an interface, a supervised program; empty for a command.
+        argv: the command.
+        headers: of an HTTP request: name and value.
+        expect: HTTP statuses that are well, lowest and highest.
+        interval_s: from the start of one look to the next, seconds.
+        timeout_s: a look that takes longer has failed, seconds.
+        rise: looks in a row that must succeed until it is well again.
+        fall: looks in a row that must fail until it is a fault.
+        severity: 1..15, how bad its fault is.
+    """
+
+    name: str
+    kind: CheckKind
+    target: str = ""
+    argv: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    expect: tuple[int, int] = (200, 399)
+    interval_s: float = 2.0
+    timeout_s: float = 1.0
+    rise: int = 2
+    fall: int = 3
+    severity: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class GroupSpec:
     """
     The virtual addresses that move together, and how they are elected.
@@ -51,12 +86,19 @@ class GroupSpec:
         source: this host's own IPv4 address on that interface.
         vip: the first address, IPv4, without prefix: what CARP signs.
         addresses: all of them with prefix, *vip*'s first: ``10.0.1.201/32``, ``fd00::1/64``.
-        engine: ``ucarp``.
-        advbase_s: seconds between advertisements.
+        engine: ``ucarp``, or ``native``: vipd itself speaks CARP.
+        advbase_s: seconds between advertisements; with ``native`` what it claims, for a ucarp peer.
         advskew: 0..199; the lower one wins.
         dead_ratio: missed intervals until a master counts as dead.
         drain_s: longest wait for clients when leaving on purpose, seconds.
         track: programs, or groups of programs, without which this node is at fault.
+        advbase_ms: ``native``: milliseconds between advertisements, 20 and more.
+        peers: ``native``: addresses of the other nodes, spoken to one by one; empty: multicast.
+        failback_s: ``native``: how long a node that would win waits before it takes the addresses
+            from a healthy one.
+        announce_again_s: from the first announcement of the addresses to the second, seconds.
+        announce_refresh_s: from then on between announcements, seconds.
+        greeting_port: UDP port on which the nodes greet each other.
     """
 
     vhid: int
@@ -70,6 +112,21 @@ class GroupSpec:
     dead_ratio: int
     drain_s: float
     track: tuple[str, ...]
+    advbase_ms: int = 100
+    peers: tuple[str, ...] = ()
+    failback_s: float = 0.0
+    announce_again_s: float = 1.0
+    announce_refresh_s: float = 60.0
+    greeting_port: int = 8112
+
+    @property
+    def is_native(self) -> bool:
+        return self.engine == "native"
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds from one advertisement to the next, as they really leave."""
+        return self.advbase_ms / 1000 if self.is_native else self.advbase_s + self.advskew / 256
 
     @property
     def dead_time_s(self) -> float:
@@ -97,9 +154,12 @@ class BundleSpec:
         processes: every HAProxy process.
         programs: names of all supervised programs, in the order of the picture.
         binds: what the generated frontend listens on; empty with the operator's own haproxy.cfg.
-        group: None: a plain load balancer.
+        group: the first group of virtual addresses; None: a plain load balancer.
         config_dir: the operator's directory, absolute.
         state_dir: absolute.
+        more_groups: further groups (engine ``native``), each elected by itself.
+        checks: what the addresses depend on beside ``track``.
+        digests: part of the configuration -> digest of what both nodes should have alike.
     """
 
     version: str
@@ -115,6 +175,14 @@ class BundleSpec:
     group: GroupSpec | None
     config_dir: str
     state_dir: str
+    more_groups: tuple[GroupSpec, ...] = ()
+    checks: tuple[CheckSpec, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> tuple[GroupSpec, ...]:
+        """All of them, the first one first; empty: a plain load balancer."""
+        return () if self.group is None else (self.group, *self.more_groups)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -129,12 +197,21 @@ class BundleSpec:
         """
         raw = _with_tuples(json.loads(text))
         group = raw.pop("group")
+        more = tuple(GroupSpec(**_with_tuples(one)) for one in raw.pop("more_groups"))
         processes = tuple(HaproxyProcess(**process) for process in raw.pop("processes"))
+        checks = tuple(_check(check) for check in raw.pop("checks"))
         return cls(
             **raw,
             processes=processes,
             group=None if group is None else GroupSpec(**_with_tuples(group)),
+            more_groups=more,
+            checks=checks,
         )
+
+
+def _check(raw: dict[str, Any]) -> CheckSpec:
+    headers = tuple((name, value) for name, value in raw.pop("headers"))
+    return CheckSpec(**_with_tuples(raw), headers=headers)
 
 
 def _with_tuples(raw: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """
 CARP as UCARP 1.5.2 speaks it: bytes to values and back. Pure; opens no socket, reads no clock.
 
-An advertisement is a 36-byte payload of IP protocol 112, sent to 224.0.0.18 with a TTL of 255. Its
-HMAC covers version, type, vhid, the virtual address and the counter, *not* advbase and advskew:
-a verified digest proves that somebody with the password sent this counter, not at which interval.
+An advertisement is a 36-byte payload of IP protocol 112, sent to 224.0.0.18 (or, by the native
+engine, to each peer) with a TTL of 255. Its HMAC covers version, type, vhid, the virtual address
+and the counter, *not* advbase and advskew: a verified digest proves that somebody with the password
+sent this counter, not at which interval.
 
 Source: UCARP src/ip_carp.h and src/carp.c (carp_hmac_prepare, carp_send_ad, packethandler).
 """
@@ -54,7 +55,12 @@ class Refusal(StrEnum):
     WRONG_LENGTH = "wrong length"
     BAD_CHECKSUM = "bad checksum"
     WRONG_DESTINATION = "wrong destination"
+    WRONG_VHID = "wrong vhid"
     BAD_DIGEST = "bad digest"
+    REPLAYED = "replayed"
+    NOT_NATIVE = "not native"
+    OWN_SOURCE = "own source"
+    NOT_A_PEER = "not a peer"
 
 
 class Password:
@@ -188,8 +194,10 @@ def internet_checksum(data: bytes) -> int:
     return total ^ 0xFFFF
 
 
-def ip_packet(source: str, payload: bytes, *, identification: int = 0) -> bytes:
-    """*payload* from *source* to the CARP group, with ucarp's own IP header fields."""
+def ip_packet(
+    source: str, payload: bytes, *, destination: str = GROUP, identification: int = 0
+) -> bytes:
+    """*payload* from *source* to the CARP group or a peer, with ucarp's own IP header fields."""
 
     def header(checksum: int) -> bytes:
         return _IP_HEADER.pack(
@@ -202,7 +210,7 @@ def ip_packet(source: str, payload: bytes, *, identification: int = 0) -> bytes:
             PROTOCOL,
             checksum,
             inet_pton(AF_INET, source),
-            inet_pton(AF_INET, GROUP),
+            inet_pton(AF_INET, destination),
         )
 
     return header(internet_checksum(header(0))) + payload
@@ -220,12 +228,40 @@ def virtual_mac(vhid: int) -> bytes:
 def resignation(vhid: int, counter: int, *, source: str, vip: str, password: Password) -> bytes:
     """A whole frame that makes every backup of the group take over at once."""
     leaving = Advertisement(vhid, RESIGNATION_ADVBASE, 0, counter)
-    return ethernet(vhid, ip_packet(source, encode(leaving, vip=vip, password=password)))
+    return frame(leaving, source=source, vip=vip, password=password)
 
 
-def decode(packet: bytes) -> Received | Refusal:
+def frame(advertisement: Advertisement, *, source: str, vip: str, password: Password) -> bytes:
+    """A whole Ethernet frame to the CARP group."""
+    payload = encode(advertisement, vip=vip, password=password)
+    return ethernet(advertisement.vhid, ip_packet(source, payload))
+
+
+def genuine(
+    packet: bytes, *, vhid: int, vip: str, password: Password, destination: str = GROUP
+) -> Received | Refusal:
+    """
+    Read a packet that somebody with *password* signed for this group.
+
+    Never raises, whatever *packet* holds. Neither its age nor its interval is proven.
+    """
+    received = decode(packet, destination=destination)
+    if isinstance(received, Refusal):
+        return received
+    if received.advertisement.vhid != vhid:
+        return Refusal.WRONG_VHID
+    if not verify(received, vip=vip, password=password):
+        return Refusal.BAD_DIGEST
+    return received
+
+
+def decode(packet: bytes, *, destination: str = GROUP) -> Received | Refusal:
     """
     Read an IPv4 packet, from its first header byte on; link-layer padding at its end is ignored.
+
+    Args:
+        packet: the bytes.
+        destination: where it must be addressed to: the group, or this node's own address.
 
     Never raises, whatever *packet* holds. The digest is not looked at.
     """
@@ -233,7 +269,7 @@ def decode(packet: bytes) -> Received | Refusal:
     if isinstance(split, Refusal):
         return split
     header, payload = split
-    refusal = _header_refusal(header) or _payload_refusal(payload)
+    refusal = _header_refusal(header, destination) or _payload_refusal(payload)
     if refusal:
         return refusal
     _, vhid, advskew, _, _, advbase, _, counter, digest = _HEADER.unpack(payload)
@@ -263,12 +299,12 @@ def split_ip(packet: bytes) -> tuple[bytes, bytes] | Refusal:
     return packet[:header_length], packet[header_length:total_length]
 
 
-def _header_refusal(header: bytes) -> Refusal | None:
+def _header_refusal(header: bytes, destination: str) -> Refusal | None:
     if header[8] != TTL:
         return Refusal.WRONG_TTL
     if internet_checksum(header):
         return Refusal.BAD_CHECKSUM
-    if header[16:20] != inet_pton(AF_INET, GROUP):
+    if header[16:20] != inet_pton(AF_INET, destination):
         return Refusal.WRONG_DESTINATION
     return None
 

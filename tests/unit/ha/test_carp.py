@@ -74,6 +74,39 @@ def test_frame_goes_from_the_virtual_mac_to_the_group() -> None:
     assert carp.verify(received, vip=VIP, password=PASSWORD)
 
 
+def test_a_packet_to_a_peer_is_read_by_that_peer_alone() -> None:
+    payload = carp.encode(ADVERTISEMENT, vip=VIP, password=PASSWORD)
+    unicast = carp.ip_packet("10.0.1.11", payload, destination="10.0.1.12")
+    received = carp.decode(unicast, destination="10.0.1.12")
+
+    assert isinstance(received, Received)
+    assert received.destination == "10.0.1.12"
+    assert carp.decode(unicast) is Refusal.WRONG_DESTINATION
+    assert carp.decode(packet(), destination="10.0.1.12") is Refusal.WRONG_DESTINATION
+
+
+@pytest.mark.parametrize(
+    ("vhid", "vip", "password", "refusal"),
+    [
+        (8, VIP, PASSWORD, Refusal.WRONG_VHID),
+        (7, "10.0.1.202", PASSWORD, Refusal.BAD_DIGEST),
+        (7, VIP, Password(b"other"), Refusal.BAD_DIGEST),
+    ],
+)
+def test_what_is_not_of_this_group_is_not_genuine(
+    vhid: int, vip: str, password: Password, refusal: Refusal
+) -> None:
+    assert carp.genuine(packet(), vhid=vhid, vip=vip, password=password) is refusal
+
+
+def test_what_is_of_this_group_is_genuine_and_what_is_malformed_keeps_its_reason() -> None:
+    received = carp.genuine(packet(), vhid=7, vip=VIP, password=PASSWORD)
+
+    assert isinstance(received, Received)
+    assert received.advertisement == ADVERTISEMENT
+    assert carp.genuine(b"", vhid=7, vip=VIP, password=PASSWORD) is Refusal.TRUNCATED
+
+
 @given(
     vhid=st.integers(0, 255),
     advbase=st.integers(0, 255),

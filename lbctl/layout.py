@@ -8,6 +8,9 @@ from pathlib import Path
 #: A Unix socket's path may have 107 bytes; HAProxy binds to a temporary name first and takes ten.
 SOCKET_PATH_MAX_BYTES = 97
 
+#: What the operator's programs in ``hooks.d`` are run for.
+HOOK_EVENTS = ("up", "down", "fault")
+
 SHARE = Path(__file__).parent / "_share"
 
 
@@ -47,6 +50,19 @@ class ConfigDir:
     def hooks_d(self) -> Path:
         """The operator's ``up``, ``down`` and ``fault``: each a program, or a directory of some."""
         return self.root / "hooks.d"
+
+    def hooks(self, event: str) -> tuple[Path, ...]:
+        """
+        The programs for *event*, in the order in which they run; empty: there are none.
+
+        Raises:
+            OSError: it cannot be known.
+        """
+        path = self.hooks_d / event
+        if path.is_dir():
+            return tuple(sorted(one for one in path.iterdir() if not one.name.startswith(".")))
+        # A link that leads nowhere was meant to be one.
+        return (path,) if path.exists() or path.is_symlink() else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,14 +223,24 @@ class StateDir:
         return self.root / "events.jsonl"
 
     @property
+    def history(self) -> Path:
+        """Those of the events that are asked for months later."""
+        return self.root / "history.jsonl"
+
+    @property
+    def ha(self) -> Path:
+        """vipd's own: the state dir is the unprivileged user's, who must not write there."""
+        return self.root / "ha"
+
+    @property
     def carp(self) -> Path:
         """What the native engine must not forget: its own counter, and its peers'."""
-        return self.root / "carp.json"
+        return self.ha / "carp.json"
 
     @property
     def pause(self) -> Path:
-        """There while the virtual addresses are not to move."""
-        return self.root / "pause.json"
+        """The newest word on whether the virtual addresses are to move."""
+        return self.ha / "pause.json"
 
     @property
     def self_signed(self) -> Path:

@@ -43,7 +43,7 @@ def run(
     run_dir: RunDirOption = RUN_DIR,
     state_dir: StateDirOption = STATE_DIR,
 ) -> None:
-    """Run the bundle on this host: HAProxy, nginx and, with a VIP, UCARP."""
+    """Run the bundle on this host: HAProxy, nginx and, with a VIP, CARP."""
     for number in _ENDING:
         signal.signal(number, _end)
     # Before the imports: whoever is on the network is heard for three seconds meanwhile.

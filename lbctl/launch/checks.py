@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from lbctl.errors import Problem
+from lbctl.haproxy.cpus import Cpus
 from lbctl.layout import share
+from lbctl.settings.model import Ha
 
 #: Program -> the Debian package it comes in.
 PACKAGES = {"haproxy": "haproxy", "nginx": "nginx", "setpriv": "util-linux", "nice": "coreutils"}
-PACKAGES_OF_A_GROUP = {"ucarp": "ucarp"}
+PACKAGES_OF_UCARP = {"ucarp": "ucarp"}
 
 _HOW = {
     "NET_ADMIN": "it sets the virtual address: run the container with --cap-add=NET_ADMIN",
@@ -23,15 +26,17 @@ _HOW = {
 #: What root needs to be somebody else and to look after him.
 _ROOTS = ("SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE", "KILL")
 _HOOK_LIMIT_S = 5.0
+#: A quota holds a whole cgroup up until its period ends: 100 ms as a rule, and more than once.
+_DEAD_TIME_MIN_MS = 300
 
 
-def wanted_programs(*, has_group: bool) -> dict[str, str]:
-    return {**PACKAGES, **(PACKAGES_OF_A_GROUP if has_group else {})}
+def wanted_programs(*, has_ucarp: bool) -> dict[str, str]:
+    return {**PACKAGES, **(PACKAGES_OF_UCARP if has_ucarp else {})}
 
 
 def missing_programs(found: Mapping[str, str | None]) -> list[Problem]:
     """Programs that are not installed, each with its Debian package."""
-    packages = {**PACKAGES, **PACKAGES_OF_A_GROUP}
+    packages = wanted_programs(has_ucarp=True)
     return [
         Problem(name, f"{name} is not installed: install the Debian package {packages[name]}")
         for name, path in found.items()
@@ -54,6 +59,20 @@ def missing_capabilities(have: Collection[str], *, has_group: bool, is_root: boo
         )
         problems.append(Problem("capabilities", what))
     return problems
+
+
+def quota_problems(ha: Ha, cpus: Cpus) -> list[Problem]:
+    """A dead time so short that this node's CPU quota alone would make it look dead."""
+    dead_time_ms = ha.advbase_ms * ha.dead_ratio
+    if ha.engine != "native" or cpus.quota is None or dead_time_ms >= _DEAD_TIME_MIN_MS:
+        return []
+    what = (
+        f"{ha.advbase_ms} x ha.dead_ratio = {ha.dead_ratio} is {dead_time_ms} ms, and a cgroup "
+        f"limits this bundle to {cpus.quota:g} CPUs: the kernel may hold it up for longer than the "
+        f"peer waits: set ha.advbase_ms to {math.ceil(_DEAD_TIME_MIN_MS / ha.dead_ratio)} or more "
+        "on both hosts, or take the limit away"
+    )
+    return [Problem("ha.advbase_ms", what)]
 
 
 def hook_problems(hooks: Path | None = None) -> list[Problem]:

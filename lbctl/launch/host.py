@@ -26,6 +26,7 @@ CAPABILITIES = {
     "NET_BIND_SERVICE": 10,
     "NET_ADMIN": 12,
     "NET_RAW": 13,
+    "SYS_NICE": 23,
 }
 #: Debian keeps programs of administrators where a user's PATH may not look.
 _SYSTEM_DIRECTORIES = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")

@@ -8,13 +8,15 @@ address, ends the start: two speakers with one id make each other's backups mast
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from lbctl.errors import Problem
+from lbctl.ha import carp
 from lbctl.ha.arp import probe
 from lbctl.ha.capture import Seen, Vrrp, speaker_of
-from lbctl.ha.carp import Password, Received, decode, verify
+from lbctl.ha.carp import Password
 from lbctl.ha.vhid import free
 from lbctl.launch.listening import Listening
 from lbctl.spec import GroupSpec
@@ -22,6 +24,9 @@ from lbctl.spec import GroupSpec
 #: An address that a dead node held goes with its lease; only one that stays is somebody's.
 LEASE_OUT_S = 4.0
 PROBE_S = 0.5
+
+#: By address the MACs that answer for it.
+Holders = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,20 @@ class Heard:
     is_own: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Met:
+    """
+    Who is there, as far as one group is concerned.
+
+    Attributes:
+        holders: those who hold addresses of the group although no peer of it spoke.
+    """
+
+    group: GroupSpec
+    heard: Heard
+    holders: Holders
+
+
 def sort_out(packets: Iterable[Seen], group: GroupSpec, password: Password) -> Heard:
     """Tell peers from strangers among what was heard on the group's interface."""
     peers: set[str] = set()
@@ -53,20 +72,35 @@ def sort_out(packets: Iterable[Seen], group: GroupSpec, password: Password) -> H
         ids.add(speaker.id)
         if speaker.id != group.vhid:
             continue
-        received = decode(packet.packet)
         if isinstance(speaker, Vrrp):
             strangers[speaker.source] = f"VRRP version {speaker.version}"
-        elif not _is_genuine(received, group, password):
+        elif not _is_genuine(packet.packet, group, password):
             strangers[speaker.source] = "CARP with another password or another VIP"
         elif packet.outgoing:
             is_own = True
+        elif group.peers and speaker.source not in group.peers:
+            strangers[speaker.source] = "this group's own CARP (ha.peers does not name it)"
         else:
             peers.add(speaker.source)
     return Heard(frozenset(peers), strangers, frozenset(ids), is_own)
 
 
-def _is_genuine(received: object, group: GroupSpec, password: Password) -> bool:
-    return isinstance(received, Received) and verify(received, vip=group.vip, password=password)
+def _is_genuine(packet: bytes, group: GroupSpec, password: Password) -> bool:
+    """Sent to all, or to one: this host by a peer, a peer by another bundle of this host."""
+    one_by_one = (group.source, *group.peers) if group.peers else ()
+    return any(
+        isinstance(
+            carp.genuine(
+                packet,
+                vhid=group.vhid,
+                vip=group.vip,
+                password=password,
+                destination=destination,
+            ),
+            carp.Received,
+        )
+        for destination in (carp.GROUP, *one_by_one)
+    )
 
 
 def problems_heard(heard: Heard, group: GroupSpec) -> list[Problem]:
@@ -78,8 +112,8 @@ def problems_heard(heard: Heard, group: GroupSpec) -> list[Problem]:
         where = f"vhid {group.vhid}"
         text = (
             f"{source} speaks {what} with this id on {group.interface}: if it is the other host "
-            f"of this pair, give both the same VIP and password; if not, {way_out} "
-            "(set it on both hosts)"
+            f"of this pair, give both the same VIP and password{_peers_too(group)}; if not, "
+            f"{way_out} (set it on both hosts)"
         )
         problems.append(Problem(where, text))
     if heard.is_own:
@@ -88,30 +122,40 @@ def problems_heard(heard: Heard, group: GroupSpec) -> list[Problem]:
     return problems
 
 
+def _peers_too(group: GroupSpec) -> str:
+    return ", and name it in ha.peers" if group.peers else ""
+
+
 async def listen_and_ask(
-    listening: Listening, group: GroupSpec, password: Password
-) -> tuple[Heard, dict[str, tuple[str, ...]]]:
+    listening: Listening, groups: Sequence[GroupSpec], password: Password
+) -> tuple[Met, ...]:
     """
     Wait until the listening has lasted long enough, and ask for the addresses at its end.
 
     Returns:
-        What was heard, and by address the MACs of those who hold it although no peer spoke.
+        For each group what was heard, and who holds its addresses although no peer spoke.
 
     Raises:
-        NetlinkError: the interface is gone.
+        NetlinkError: an interface is gone.
     """
     await asyncio.sleep(max(0.0, listening.left_s() - PROBE_S))
-    holders = await ask(group)
-    packets = list(listening.heard())
-    heard = sort_out(packets, group, password)
-    if holders and not heard.peers and not problems_heard(heard, group):
+    holders = [await ask(group) for group in groups]
+    packets = listening.heard()
+    met = tuple(map(partial(_meet, packets, password), groups, holders))
+    if any(one.holders and not problems_heard(one.heard, one.group) for one in met):
         await asyncio.sleep(LEASE_OUT_S - PROBE_S)
-        holders = await ask(group)
-        heard = sort_out((*packets, *listening.heard()), group, password)
-    return heard, {} if heard.peers else holders
+        holders = [await ask(group) for group in groups]
+        packets = (*packets, *listening.heard())
+        met = tuple(map(partial(_meet, packets, password), groups, holders))
+    return met
 
 
-async def ask(group: GroupSpec) -> dict[str, tuple[str, ...]]:
+def _meet(packets: Sequence[Seen], password: Password, group: GroupSpec, holders: Holders) -> Met:
+    heard = sort_out(packets, group, password)
+    return Met(group, heard, {} if heard.peers else holders)
+
+
+async def ask(group: GroupSpec) -> Holders:
     """By address the MACs that answer for it; those that nobody answers for are left out."""
     hosts = [address.partition("/")[0] for address in group.addresses]
     answers = await asyncio.gather(
@@ -120,7 +164,7 @@ async def ask(group: GroupSpec) -> dict[str, tuple[str, ...]]:
     return {host: macs for host, macs in zip(hosts, answers, strict=True) if macs}
 
 
-def problems_held(holders: Mapping[str, tuple[str, ...]], group: GroupSpec) -> list[Problem]:
+def problems_held(holders: Holders, group: GroupSpec) -> list[Problem]:
     """Addresses that another host answers for, and no peer of ours is there."""
     return [
         Problem(

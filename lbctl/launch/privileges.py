@@ -24,14 +24,14 @@ class Kind(Enum):
 
     SERVER = "unprivileged user, binds ports below 1024"
     USER = "unprivileged user"
-    NETWORK = "root without anything but NET_ADMIN and NET_RAW"
+    NETWORK = "root without anything but NET_ADMIN, NET_RAW and perhaps SYS_NICE"
     NOTHING = "root without any capability"
 
 
 _CAPABILITIES = {
     Kind.SERVER: ("net_bind_service",),
     Kind.USER: (),
-    Kind.NETWORK: ("net_admin", "net_raw"),
+    Kind.NETWORK: ("net_admin", "net_raw", "sys_nice"),
     Kind.NOTHING: (),
 }
 
@@ -45,6 +45,7 @@ class Privileges:
         is_root: root starts the bundle.
         may_bind: NET_BIND_SERVICE can be handed on.
         may_bound: the bounding set can be made smaller (SETPCAP).
+        may_nice: SYS_NICE is there and wanted, for a vipd that speaks CARP itself.
     """
 
     setpriv: str
@@ -52,6 +53,7 @@ class Privileges:
     is_root: bool
     may_bind: bool = True
     may_bound: bool = True
+    may_nice: bool = False
 
     def prefix(self, kind: Kind) -> tuple[str, ...]:
         """The command line up to the program of *kind*."""
@@ -61,9 +63,8 @@ class Privileges:
         return (*words, "--")
 
     def _dropped(self, kind: Kind) -> list[str]:
-        keep = tuple(
-            name for name in _CAPABILITIES[kind] if self.may_bind or name != "net_bind_service"
-        )
+        is_had = {"net_bind_service": self.may_bind, "sys_nice": self.may_nice}
+        keep = tuple(name for name in _CAPABILITIES[kind] if is_had.get(name, True))
         words = []
         if kind in (Kind.SERVER, Kind.USER):
             wanted = ",".join(("-all", *(f"+{name}" for name in keep)))

@@ -2,7 +2,8 @@
 The supervised programs: what runs with which privileges, and in which order it stops.
 
 Stopping, highest number first: ucarp (vipd meanwhile drains, hands the addresses over and ends
-ucarp), HAProxy, nginx, agent, vipd, and logd, which tells of all the others.
+ucarp), HAProxy, nginx, agent, vipd, and logd, which tells of all the others. Where vipd speaks CARP
+itself it is the first: it leaves when it is told to stop, and what it leaves with serves meanwhile.
 """
 
 from __future__ import annotations
@@ -11,18 +12,22 @@ import math
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from lbctl.haproxy.processes import ProcessModel
 from lbctl.launch.privileges import Kind, Privileges
 from lbctl.layout import RunDir
 from lbctl.render.supervisor import FOR_EVER, Output, Supervised, shell_line
 
+#: Who speaks CARP; None: nobody, a plain balancer.
+Engine = Literal["ucarp", "native"] | None
+
 HAPROXY_GROUP = "haproxy"
 _STOP_S = 2
 #: All that stop one after the other must be gone in the 10 s that a container engine gives them.
 _NGINX_STOP_S = 1
-_LOGD, _VIPD, _AGENT, _NGINX, _HAPROXY, _UCARP = 1, 2, 3, 10, 20, 30
+_LOGD, _VIPD, _AGENT, _NGINX, _HAPROXY, _SPEAKER = 1, 2, 3, 10, 20, 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class Scene:
     Attributes:
         binaries: name -> path of haproxy, nginx.
         directory: where HAProxy runs: paths in the operator's file start there.
-        has_group: there are virtual addresses.
+        engine: who speaks CARP for the virtual addresses.
         drain_s: longest wait for clients when leaving on purpose.
         nginx_options: what this nginx understands on its command line.
     """
@@ -43,28 +48,32 @@ class Scene:
     privileges: Privileges
     binaries: Mapping[str, str]
     directory: str
-    has_group: bool
+    engine: Engine
     drain_s: float
     nginx_options: tuple[str, ...] = ()
 
 
-def program_names(model: ProcessModel, *, has_group: bool) -> tuple[str, ...]:
+def program_names(model: ProcessModel, engine: Engine) -> tuple[str, ...]:
     """All of them, in the order of the picture."""
-    return (*model.programs, "nginx", *(("ucarp", "vipd") if has_group else ()), "agent", "logd")
+    speakers = {None: (), "ucarp": ("ucarp", "vipd"), "native": ("vipd",)}[engine]
+    return (*model.programs, "nginx", *speakers, "agent", "logd")
 
 
 def supervised(scene: Scene) -> tuple[Supervised, ...]:
     """All of them, with their command lines."""
     programs = [*_haproxies(scene), _nginx(scene)]
-    if scene.has_group:
+    if scene.engine == "ucarp":
         programs += [_ucarp(scene), _daemon(scene, "vipd", _VIPD, Kind.NETWORK)]
+    elif scene.engine == "native":
+        vipd = _daemon(scene, "vipd", _SPEAKER, Kind.NETWORK)
+        programs.append(replace(vipd, stop_wait_s=_leaving_s(scene)))
     programs.append(_daemon(scene, "agent", _AGENT, Kind.USER, "nice", "-n", "5"))
     return (*programs, _logd(scene))
 
 
 def _haproxies(scene: Scene) -> list[Supervised]:
-    # With virtual addresses clients are waited for while ucarp is being stopped.
-    wait_s = _STOP_S if scene.has_group else math.ceil(scene.drain_s) + 1
+    # With virtual addresses clients are waited for while the speaker is being stopped.
+    wait_s = _STOP_S if scene.engine else math.ceil(scene.drain_s) + 1
     return [
         Supervised(
             name,
@@ -124,12 +133,17 @@ def _ucarp(scene: Scene) -> Supervised:
     return Supervised(
         "ucarp",
         _line(scene, "ucarp", Kind.NETWORK, "/bin/sh", str(scene.run.ucarp_launch)),
-        _UCARP,
+        _SPEAKER,
         str(scene.run.root),
         stop_signal="CONT",
-        stop_wait_s=math.ceil(scene.drain_s) + 2,
+        stop_wait_s=_leaving_s(scene),
         autostart=False,
     )
+
+
+def _leaving_s(scene: Scene) -> int:
+    """Time to drain, and to hear the peer take over."""
+    return math.ceil(scene.drain_s) + 2
 
 
 def _daemon(scene: Scene, name: str, priority: int, kind: Kind, *before: str) -> Supervised:

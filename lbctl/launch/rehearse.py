@@ -15,19 +15,23 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from lbctl.errors import LbctlError
+from lbctl.errors import LbctlError, Problem
 from lbctl.haproxy.cfg import nothing_is_absent
 from lbctl.launch import host, identity, tree
 from lbctl.launch.absent import not_on_this_host, only_on_the_master
 from lbctl.launch.collect import Collector
 from lbctl.launch.configuration import Configuration, Dirs, HostFacts, Place, configure
+from lbctl.launch.hooks_d import hook_programs, hooks_d_problems, hooks_d_warnings
 from lbctl.launch.judge import Host, judge_host
+from lbctl.launch.looks import look_problems, look_warnings
 from lbctl.launch.ports import clashes
+from lbctl.launch.programs import program_names
 from lbctl.launch.request import Request
 from lbctl.launch.start import supervisor_text
 from lbctl.launch.verify import files_of, nginx_claims, verify
 from lbctl.layout import RunDir, StateDir
 from lbctl.settings.load import load
+from lbctl.settings.model import Settings
 from lbctl.spec import BundleSpec, read_spec
 
 _MASK = "***"
@@ -67,13 +71,31 @@ def rehearse(dirs: Dirs, environ: Mapping[str, str]) -> tuple[list[str], list[st
             may_bind=fit_host.privileges.may_bind,
         )
         collector.add(clashes([*configuration.claims, *nginx_claims(staged, accepted)]))
+    looks, doubts = _look(dirs, settings, configuration, fit_host)
+    collector.add(looks)
+    collector.add(hooks_d_problems(dirs.config, fit_host.privileges))
     collector.raise_if_any()
     return _what_is_right(dirs, configuration, fit_host), [
         *warnings,
+        *doubts,
+        *hooks_d_warnings(dirs.config),
         *configuration.warnings,
         *accepted.warnings,
         *said,
     ]
+
+
+def _look(
+    dirs: Dirs, settings: Settings, configuration: Configuration, fit_host: Host
+) -> tuple[list[Problem], list[str]]:
+    """What ``ha.track`` asks for and is not here: wrong where the bundle runs, else a warning."""
+    spec = _running(dirs.run)
+    names = program_names(configuration.model, settings.ha.engine)
+    groups = spec.groups if spec else ()
+    found = list(look_problems(fit_host.checks, fit_host.privileges, names, groups))
+    if spec is not None:
+        return found, list(look_warnings(fit_host.checks))
+    return [], [f"{problem}; another host may have it" for problem in found]
 
 
 def _what_is_right(dirs: Dirs, configuration: Configuration, fit_host: Host) -> list[str]:
@@ -81,10 +103,12 @@ def _what_is_right(dirs: Dirs, configuration: Configuration, fit_host: Host) -> 
     source = configuration.source or "haproxy.cfg (generated)"
     count = len(configuration.model.processes)
     sites = len(list(dirs.config.nginx_d.glob("*.conf")))
+    hooks = len(hook_programs(dirs.config))
     return [
         f"{dirs.config.settings}{'' if has_settings else ' (none: defaults)'}",
         f"{source}: HAProxy {fit_host.version}, {count} process{'' if count == 1 else 'es'}",
         f"{dirs.config.nginx_d}/*.conf: {sites} file{'' if sites == 1 else 's'}",
+        *([f"{dirs.config.hooks_d}: {hooks} program{'' if hooks == 1 else 's'}"] if hooks else []),
     ]
 
 
@@ -105,7 +129,7 @@ def texts(dirs: Dirs, environ: Mapping[str, str]) -> tuple[dict[Path, str], tupl
     collector.raise_if_any()
     assert fit_host is not None
     spec = _running(dirs.run)
-    fit_host = replace(fit_host, group=spec.group if spec else None)
+    fit_host = replace(fit_host, groups=spec.groups if spec else ())
     facts = _facts(fit_host, identity.read_node_id(dirs.state) or _ANY_NODE)
     configuration = configure(dirs, settings, facts, _place(dirs, fit_host))
     written = {
@@ -130,8 +154,8 @@ def _facts(fit_host: Host, node: str) -> HostFacts:
 def _place(dirs: Dirs, fit_host: Host) -> Place:
     """Where a bundle runs, this host with its VIP; else any host, and nobody says with which."""
     spec = _running(dirs.run)
-    group = spec.group if spec else None
-    absent = only_on_the_master(group.addresses) if group else not_on_this_host
+    virtual = [address for group in spec.groups for address in group.addresses] if spec else []
+    absent = only_on_the_master(virtual) if virtual else not_on_this_host
     if host.binds_nonlocal():
         absent = nothing_is_absent
     runs_as = host.names_of(fit_host.privileges.account)

@@ -12,18 +12,12 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import (
-    IPv4Address,
-    IPv4Interface,
-    IPv6Address,
-    IPv6Interface,
-    ip_address,
-    ip_interface,
-)
+from ipaddress import ip_interface
 from pathlib import Path
 
 from lbctl.errors import ConfigError, Problem, ProblemsError, UsageError
 from lbctl.ha.carp import Password
+from lbctl.settings.addresses import parsed, virtual_address_problem
 
 PASSWORD_FILE = "LBCTL_PASSWORD_FILE"
 EXTRA_ADDRESSES = "IPS"
@@ -145,53 +139,21 @@ def _take(words: Sequence[str], where: str, cidrs: dict[str, str], problems: lis
 
 
 def _is_address(word: str) -> bool:
-    return _parsed(word) is not None
-
-
-def _parsed(word: str) -> IPv4Interface | IPv6Interface | None:
-    try:
-        return ip_interface(word)
-    except ValueError:
-        return None
+    return parsed(word) is not None
 
 
 def _address_problem(word: str) -> str:
-    parsed = _parsed(word)
-    if parsed is None:
-        if _INTERFACE.fullmatch(word):
-            return (
-                f"{word!r} is not an IP address; if it is the network interface, set DEV={word} "
-                "in the environment or ha.interface in lb.yaml"
-            )
-        return f"{word!r} is not an IP address"
-    # An interface forgets the zone, so the address is read by itself.
-    return _unfit(ip_address(word.partition("/")[0])) or _unfit_prefix(parsed)
-
-
-def _unfit(address: IPv4Address | IPv6Address) -> str:
-    if isinstance(address, IPv6Address) and (address.scope_id or address.ipv4_mapped):
-        return f"{address} cannot be a virtual address: neither a zone nor a mapped IPv4 address"
-    for kind in ("unspecified", "loopback", "multicast"):
-        if getattr(address, f"is_{kind}"):
-            return f"{address} cannot be a virtual address: it is {kind}"
-    if str(address) == "255.255.255.255":
-        return f"{address} cannot be a virtual address: it is broadcast"
-    return ""
-
-
-def _unfit_prefix(parsed: IPv4Interface | IPv6Interface) -> str:
-    network = parsed.network
-    if network.prefixlen == 0:
-        return f"{parsed}: prefix length 0 would make every address this link's: give a longer one"
-    ends = (network.network_address, network.broadcast_address)
-    if parsed.version == 4 and network.num_addresses > 2 and parsed.ip in ends:
-        return f"{parsed} cannot be a virtual address: it is an end of the network {network}"
-    return ""
+    if parsed(word) is None and _INTERFACE.fullmatch(word):
+        return (
+            f"{word!r} is not an IP address; if it is the network interface, set DEV={word} "
+            "in the environment or ha.interface in lb.yaml"
+        )
+    return virtual_address_problem(word)
 
 
 def _first_must_be_ipv4(word: str) -> list[Problem]:
-    parsed = _parsed(word)
-    if parsed is None or parsed.version == 4:
+    first = parsed(word)
+    if first is None or first.version == 4:
         return []
     what = (
         f"{word}: the first virtual address must be IPv4, since UCARP speaks no IPv6: give an IPv4 "

@@ -23,6 +23,7 @@ from lbctl.launch.absent import only_on_the_master
 from lbctl.launch.become import become_supervisord
 from lbctl.launch.collect import Collector
 from lbctl.launch.configuration import Configuration, Dirs, HostFacts, Place, configure
+from lbctl.launch.digests import digests
 from lbctl.launch.judge import Host, Warn, judge_configuration, judge_host, judge_network
 from lbctl.launch.listening import Listening
 from lbctl.launch.programs import Scene, program_names, supervised
@@ -81,16 +82,18 @@ def prepare(
         identity.ensure_self_signed(dirs.state, fit_host.privileges.account, hostname)
     facts = HostFacts.here(fit_host.version, node, fit_host.nginx)
     may_bind_all = not request.addresses or host.binds_nonlocal()
-    absent = nothing_is_absent if may_bind_all else only_on_the_master(request.addresses)
+    virtual = [address for group in fit_host.groups for address in group.addresses]
+    absent = nothing_is_absent if may_bind_all else only_on_the_master(virtual)
     configuration = configure(
         dirs, settings, facts, Place(absent, runs_as=host.names_of(fit_host.privileges.account))
     )
     stage(dirs, configuration, fit_host)
     for warning in (*configuration.warnings, *judge_configuration(dirs, configuration, fit_host)):
         warn(warning)
-    if fit_host.group is not None:
-        judge_network(fit_host.group, request, listening, warn)
-    spec = _spec(dirs, facts, configuration, fit_host)
+    if fit_host.groups:
+        judge_network(fit_host.groups, request, listening, warn)
+    alike = _digests(dirs, settings, configuration, fit_host, request)
+    spec = _spec(dirs, facts, configuration, fit_host, alike)
     tree.write(_last_files(dirs, configuration, fit_host, request, spec))
     return spec
 
@@ -102,9 +105,8 @@ def stage(dirs: Dirs, configuration: Configuration, fit_host: Host) -> None:
     Raises:
         ValidationError: it cannot be written.
     """
-    has_group = fit_host.group is not None
     account = fit_host.privileges.account
-    programs = program_names(configuration.model, has_group=has_group)
+    programs = program_names(configuration.model, fit_host.engine)
     tree.clear(dirs.run)
     tree.make(dirs.run, account, programs, own=("ucarp", "vipd", "logd"))
     tree.own_state(dirs.state, account)
@@ -125,8 +127,27 @@ def _lock(dirs: Dirs) -> tuple[int, int]:
     return taken_locks[0], taken_locks[1]
 
 
-def _spec(dirs: Dirs, facts: HostFacts, configuration: Configuration, fit_host: Host) -> BundleSpec:
-    has_group = fit_host.group is not None
+def _digests(
+    dirs: Dirs,
+    settings: Settings,
+    configuration: Configuration,
+    fit_host: Host,
+    request: Request,
+) -> dict[str, str]:
+    """What the peer is told of this configuration; nothing where there is none."""
+    if request.password is None:
+        return {}
+    return digests(dirs, settings, configuration, fit_host.groups, request.password)
+
+
+def _spec(
+    dirs: Dirs,
+    facts: HostFacts,
+    configuration: Configuration,
+    fit_host: Host,
+    alike: Mapping[str, str],
+) -> BundleSpec:
+    first, *more = fit_host.groups or (None,)
     privileges = fit_host.privileges
     return BundleSpec(
         version=__version__,
@@ -137,11 +158,14 @@ def _spec(dirs: Dirs, facts: HostFacts, configuration: Configuration, fit_host: 
         haproxy_version=str(fit_host.version),
         haproxy_model=configuration.model.model,
         processes=configuration.model.processes,
-        programs=program_names(configuration.model, has_group=has_group),
+        programs=program_names(configuration.model, fit_host.engine),
         binds=configuration.binds,
-        group=fit_host.group,
+        group=first,
         config_dir=str(dirs.config.root),
         state_dir=str(dirs.state.root),
+        more_groups=tuple(more),
+        checks=fit_host.checks,
+        digests=alike,
     )
 
 
@@ -153,7 +177,7 @@ def supervisor_text(dirs: Dirs, configuration: Configuration, fit_host: Host) ->
         privileges=fit_host.privileges,
         binaries=fit_host.binaries,
         directory=str(working_directory(dirs)),
-        has_group=fit_host.group is not None,
+        engine=fit_host.engine,
         drain_s=fit_host.drain_s,
         nginx_options=fit_host.nginx.options,
     )
@@ -169,11 +193,15 @@ def _last_files(
     request: Request,
     spec: BundleSpec,
 ) -> Iterable[File]:
-    run, group = dirs.run, fit_host.group
+    run = dirs.run
     text = supervisor_text(dirs, configuration, fit_host)
     yield File(run.spec, spec.to_json().encode(), 0o644)
     yield File(run.supervisord_conf, text.encode(), 0o600)
-    if group is not None and request.password is not None:
-        yield File(run.password, request.password.reveal() + b"\n", 0o600)
-        yield File(run.hook_python, f"{sys.executable}\n".encode(), 0o600)
+    if request.password is None:
+        return
+    yield File(run.password, request.password.reveal() + b"\n", 0o600)
+    # vipd's last words are looked up with it, whoever speaks.
+    yield File(run.hook_python, f"{sys.executable}\n".encode(), 0o600)
+    if fit_host.engine == "ucarp":
+        group = fit_host.groups[0]
         yield File(run.ucarp_launch, launch_script(group, run, group.advskew).encode(), 0o600)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -113,11 +114,19 @@ def make(run: RunDir, account: Account, programs: Iterable[str], own: Iterable[s
 
 def own_state(state: StateDir, account: Account) -> None:
     """
-    Let the unprivileged user write the state dir, where the agent keeps its events.
+    Let the unprivileged user write the state dir, where the agent keeps its events; ``ha/`` in it
+    stays the starter's.
 
     Raises:
-        ValidationError: it cannot be given away.
+        ValidationError: it cannot be given away, or somebody else's ``ha`` is there.
     """
+    with writing("--state-dir", state.ha):
+        state.ha.mkdir(mode=_CLOSED, exist_ok=True)
+        # In a directory of another user it may have become anything.
+        there = state.ha.lstat()
+    if not stat.S_ISDIR(there.st_mode) or there.st_uid != os.geteuid():
+        what = f"{state.ha} is not what an earlier start made: remove it"
+        raise ValidationError([Problem("--state-dir", what)])
     if os.geteuid() != 0:
         return
     with writing("--state-dir", state.root):

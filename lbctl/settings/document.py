@@ -15,7 +15,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
 
 from lbctl.settings.keys import CHILDREN, KEYS, Key, name_shown, unknown_key
-from lbctl.settings.layer import Finding, Given, Layer, Place, shown
+from lbctl.settings.layer import Entry, Finding, Given, Layer, Place, shown
 
 NAME = "lb.yaml"
 
@@ -78,10 +78,25 @@ def _section(node: Node, section: str) -> Iterator[Given | Finding]:
         if not _is_null(node):
             yield Finding(_place(node), _not_a_section(node, section), section)
         return
+    for named in _named(node, f"{section}." if section else ""):
+        if isinstance(named, Finding):
+            yield named
+            continue
+        name, path, value, place = named
+        if name and path in CHILDREN:
+            yield from _section(value, path)
+        elif path in KEYS:
+            yield from _leaf(KEYS[path], value, place)
+        else:
+            yield Finding(place, unknown_key(path), path)
+
+
+def _named(node: MappingNode, prefix: str) -> Iterator[Finding | tuple[str, str, Node, Place]]:
+    """Name, path, value and place of what a mapping holds, and what is wrong with the names."""
     lines: dict[str, int] = {}
     for name_node, value in node.value:
         name = str(name_node.value) if isinstance(name_node, ScalarNode) else "(no name)"
-        path = f"{section}.{name}" if section else name
+        path = f"{prefix}{name}"
         place = _place(name_node)
         if name in lines:
             what = f"{name_shown(path)}: given twice, first in line {lines[name]}; keep one"
@@ -89,12 +104,8 @@ def _section(node: Node, section: str) -> Iterator[Given | Finding]:
         elif "." in name:
             what = f"{name_shown(name)}: unknown key; write one name below the other, not a dot"
             yield Finding(place, what, path)
-        elif name and path in CHILDREN:
-            yield from _section(value, path)
-        elif path in KEYS:
-            yield _leaf(KEYS[path], value, place)
         else:
-            yield Finding(place, unknown_key(path), path)
+            yield name, path, value, place
         lines.setdefault(name, place.line)
 
 
@@ -108,23 +119,88 @@ def _not_a_section(node: Node, section: str) -> str:
     return f"{section}: must hold keys ({children}), not {kind}"
 
 
-def _leaf(key: Key, node: Node, place: Place) -> Given | Finding:
-    is_list = isinstance(node, SequenceNode)
-    parts: list[Node] = node.value if is_list else [node]
-    for part in [node, *parts]:
-        if part.tag not in _TAGS | _TEXT_TAGS:
-            what = f"{key.path}: the tag {name_shown(part.tag)} is not understood; "
-            return Finding(place, what + key.rule(None), key.path)
-    scalars = [part for part in parts if isinstance(part, ScalarNode)]
-    if len(scalars) < len(parts):
-        kind = "a list of lists or mappings" if is_list else "a mapping"
-        return Finding(place, f"{key.path} is {kind}: {key.rule(None)}", key.path)
-    values = [_scalar(part) for part in scalars]
-    if is_list:
-        return Given(key, values, place, items=tuple(_place(part) for part in parts))
-    written = scalars[0].value
-    is_same = isinstance(values[0], str) or written == repr(values[0])
-    return Given(key, values[0], place, "" if is_same else written or "nothing")
+def _leaf(key: Key, node: Node, place: Place) -> Iterator[Given | Finding]:
+    tags = [node.tag, *(item.tag for item in _items(node))]
+    if odd := next((tag for tag in tags if tag not in _TAGS | _TEXT_TAGS), None):
+        what = f"{key.path}: the tag {name_shown(odd)} is not understood; {key.rule(None)}"
+        yield Finding(place, what, key.path)
+    elif key.kind == "records" and isinstance(node, SequenceNode):
+        yield from _records(key, node, place)
+    elif key.kind == "mapping" and isinstance(node, MappingNode):
+        yield from _mapping(key, node, place)
+    elif isinstance(node, MappingNode) or not _are_scalars(_items(node)):
+        kind = "a mapping" if isinstance(node, MappingNode) else "a list of lists or mappings"
+        yield Finding(place, f"{key.path} is {kind}: {key.rule(None)}", key.path)
+    elif isinstance(node, ScalarNode):
+        yield _scalar_given(key, node, place)
+    else:
+        parts = _items(node)
+        values = [_scalar(part) for part in parts if isinstance(part, ScalarNode)]
+        yield Given(key, values, place, items=tuple(_place(part) for part in parts))
+
+
+def _items(node: Node) -> list[Node]:
+    return list(node.value) if isinstance(node, SequenceNode) else []
+
+
+def _are_scalars(nodes: list[Node]) -> bool:
+    return all(isinstance(node, ScalarNode) for node in nodes)
+
+
+def _scalar_given(key: Key, node: ScalarNode, place: Place) -> Given:
+    value = _scalar(node)
+    is_same = isinstance(value, str) or node.value == repr(value)
+    return Given(key, value, place, "" if is_same else node.value or "nothing")
+
+
+def _records(key: Key, node: SequenceNode, place: Place) -> Iterator[Given | Finding]:
+    values: list[object] = []
+    for index, item in enumerate(node.value):
+        path = f"{key.path}[{index}]"
+        if isinstance(item, ScalarNode):
+            values.append(_scalar(item))
+        elif isinstance(item, MappingNode):
+            given: dict[str, Given] = {}
+            for one in _record(key, index, item):
+                if isinstance(one, Finding):
+                    yield one
+                else:
+                    given[one.key.path.rpartition(".")[2]] = one
+            values.append(Entry(path, _place(item), given))
+        else:
+            yield Finding(_place(item), f"{path} is a list: {key.item_rule(None)}", path)
+            values.append(Entry(path, _place(item), {}))
+    yield Given(key, values, place, items=tuple(_place(item) for item in node.value))
+
+
+def _record(key: Key, index: int, node: MappingNode) -> Iterator[Given | Finding]:
+    for named in _named(node, f"{key.path}[{index}]."):
+        if isinstance(named, Finding):
+            yield named
+            continue
+        name, path, value, place = named
+        member = key.at(index, name)
+        if member is None:
+            yield Finding(place, unknown_key(path, key.members), path)
+        else:
+            yield from _leaf(member, value, place)
+
+
+def _mapping(key: Key, node: MappingNode, place: Place) -> Iterator[Given | Finding]:
+    """Names that are not ours, each with a text."""
+    given: dict[str, Given] = {}
+    for named in _named(node, f"{key.path}."):
+        if isinstance(named, Finding):
+            yield named
+            continue
+        name, _, value, at = named
+        text = Key(path=f"{key.path}.{name_shown(name)}", kind="text", hint=str, default=None)
+        for one in _leaf(text, value, at):
+            if isinstance(one, Given):
+                given[name] = one
+            else:
+                yield one
+    yield Given(key, Entry(key.path, place, given), place)
 
 
 def _scalar(node: ScalarNode) -> object:

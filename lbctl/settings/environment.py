@@ -82,7 +82,7 @@ def _value(key: Key, text: str) -> object:
             return int(stripped)
         case "float" if _FLOAT.fullmatch(stripped):
             return float(stripped)
-        case "list":
+        case "list" | "records":
             return [item.strip() for item in stripped.split(",")] if stripped else []
         case "text" if key.is_nullable and not stripped:
             return None

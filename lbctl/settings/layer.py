@@ -6,6 +6,7 @@ The file, the environment and the flags each become a :class:`Layer`, so that th
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lbctl.settings.keys import Key, name_shown
@@ -34,7 +35,8 @@ class Given:
 
     Attributes:
         key: what for.
-        value: null, a truth value, a number, text, or a list of these; not judged yet.
+        value: null, a truth value, a number, text, an :class:`Entry`, or a list of these; not
+            judged yet.
         place: to be opened or changed when it is wrong.
         written: as it stands in the file where YAML read it as something else: ``yes``; else empty.
         items: a place for each item of a list; empty: all at *place*.
@@ -45,6 +47,46 @@ class Given:
     place: Place
     written: str = ""
     items: tuple[Place, ...] = ()
+
+    @property
+    def plain(self) -> object:
+        """The value as JSON has it."""
+        if isinstance(self.value, list):
+            return [one.plain if isinstance(one, Entry) else one for one in self.value]
+        return self.value.plain if isinstance(self.value, Entry) else self.value
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The mappings in the value, or the one that it is."""
+        parts = self.value if isinstance(self.value, list) else [self.value]
+        return tuple(one for one in parts if isinstance(one, Entry))
+
+    def leaves(self) -> Iterator[Given]:
+        """This, and what was given in the mappings inside, however deep."""
+        yield self
+        for entry in self.entries:
+            for one in entry.given.values():
+                yield from one.leaves()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """
+    A mapping that was given as a value or as an item of a list.
+
+    Attributes:
+        path: ``ha.groups[0]``.
+        place: where it begins.
+        given: its values by name.
+    """
+
+    path: str
+    place: Place
+    given: Mapping[str, Given]
+
+    @property
+    def plain(self) -> dict[str, object]:
+        return {name: one.plain for name, one in self.given.items()}
 
 
 @dataclass(frozen=True, slots=True)

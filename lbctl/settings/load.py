@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -21,8 +21,8 @@ from lbctl.errors import ConfigError, Problem
 from lbctl.layout import ConfigDir
 from lbctl.settings.document import read_document, write_document
 from lbctl.settings.environment import read_environment, read_flags
-from lbctl.settings.keys import KEYS
-from lbctl.settings.layer import Finding, Given, Layer, Place, shown
+from lbctl.settings.ha_rules import lacking_problem, record_problems
+from lbctl.settings.layer import Entry, Finding, Given, Layer, Place, shown
 from lbctl.settings.model import Settings
 from lbctl.settings.rules import RULES_ACROSS, number_problem, text_problem, value_problem
 
@@ -98,7 +98,19 @@ def _plain(metadata: Mapping[str, object], value: object) -> object:
         return _MASK
     if is_dataclass(value):
         return plain(value)
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return [_item(item) if is_dataclass(item) else item for item in value]
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _item(record: Any) -> dict[str, object]:
+    """One mapping of a list: what differs from the defaults, since not all go with each other."""
+    values = plain(record)
+    for field in fields(record):
+        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        if getattr(record, field.name) == default:
+            del values[field.name]
+    return values
 
 
 @cache
@@ -114,23 +126,26 @@ def _json_of(given: Iterable[Given]) -> str:
         at = nested
         for section in sections:
             at = at.setdefault(section, {})
-        at[name] = one.value
+        at[name] = one.plain
     return json.dumps(nested)
+
+
+@cache
+def _type_of(hint: Any) -> pydantic.TypeAdapter[Any]:
+    return pydantic.TypeAdapter(hint)
 
 
 def _judged(layer: Layer) -> Layer:
     """The layer with all its findings, and without the values they are about."""
-    findings = [*layer.findings, *_text_findings(layer.given)]
-    bad = {finding.path for finding in findings}
-    findings += _type_findings([one for one in layer.given if one.key.path not in bad])
-    bad = {finding.path for finding in findings}
-    good = tuple(one for one in layer.given if one.key.path not in bad)
-    for one in good:
-        if what := value_problem(one.key.path, one.value):
-            findings.append(_finding(one, what))
-    bad = {finding.path for finding in findings}
+    leaves = [leaf for one in layer.given for leaf in one.leaves()]
+    findings = [*layer.findings]
+    for judge in (_text_findings, _type_findings, _value_findings):
+        bad = {finding.path for finding in findings}
+        findings += judge([one for one in leaves if one.key.path not in bad])
+    findings += _record_findings(leaves, {finding.path for finding in findings})
+    bad = {finding.path.partition("[")[0] for finding in findings}
     return Layer(
-        given=tuple(one for one in good if one.key.path not in bad),
+        given=tuple(one for one in layer.given if one.key.path not in bad),
         findings=tuple(sorted(findings, key=lambda one: (one.place.line, one.place.name))),
     )
 
@@ -144,39 +159,76 @@ def _text_findings(given: Iterable[Given]) -> Iterator[Finding]:
                 break
 
 
-def _type_findings(given: list[Given]) -> list[Finding]:
-    try:
-        _settings_type().validate_json(_json_of(given))
-    except pydantic.ValidationError as error:
-        by_path = {one.key.path: one for one in given}
-        # A union answers once for each member: one finding a value.
-        places = {_path_and_item(problem["loc"]): None for problem in error.errors()}
-        return [_type_finding(by_path[path], item) for path, item in places]
-    return []
+def _type_findings(given: Iterable[Given]) -> Iterator[Finding]:
+    for one in given:
+        if one.key.kind == "mapping" and isinstance(one.value, Entry):
+            continue
+        if one.key.kind == "records" and isinstance(one.value, list):
+            yield from _item_findings(one)
+            continue
+        try:
+            _type_of(one.key.hint).validate_json(json.dumps(one.plain), strict=True)
+        except pydantic.ValidationError as error:
+            # A union answers once for each member: one finding a value, or an item of a list.
+            places = {problem["loc"][:1] for problem in error.errors()}
+            items = sorted(place[0] for place in places if place and isinstance(place[0], int))
+            is_list = isinstance(one.value, list) and one.key.kind == "list"
+            if is_list and items:
+                yield from (_item_finding(one, item) for item in items)
+            else:
+                yield _type_finding(one)
 
 
-def _path_and_item(location: tuple[int | str, ...]) -> tuple[str, int | None]:
-    """``("ha", "vhid", "constrained-int")`` -> ``("ha.vhid", None)``; items of a list by index."""
-    paths = {".".join(map(str, location[:end])): end for end in range(1, len(location) + 1)}
-    path = next(path for path in paths if path in KEYS)
-    rest = location[paths[path] :]
-    return path, rest[0] if rest and isinstance(rest[0], int) else None
+def _item_findings(one: Given) -> Iterator[Finding]:
+    assert isinstance(one.value, list)
+    for index, item in enumerate(one.value):
+        if not isinstance(item, Entry) and item not in one.key.words:
+            yield _item_finding(one, index)
 
 
-def _type_finding(one: Given, item: int | None) -> Finding:
-    if item is None or not isinstance(one.value, list):
-        is_number = isinstance(one.value, int | float) and one.key.kind == "text"
-        hint = number_problem(one.key.path, one.value) if is_number else None
-        return _finding(one, hint or one.key.rule(one.value))
+def _item_finding(one: Given, item: int) -> Finding:
+    assert isinstance(one.value, list)
     place = one.items[item] if one.items else one.place
-    words = ", ".join(one.key.words)
-    what = f"{one.key.path}[{item}] = {shown(one.value[item])}: must be one of {words}"
+    value = one.value[item]
+    what = f"{one.key.path}[{item}] = {shown(value)}: {one.key.item_rule(value)}"
     return Finding(place, what, one.key.path)
+
+
+def _type_finding(one: Given) -> Finding:
+    is_number = isinstance(one.value, int | float) and one.key.kind == "text"
+    hint = number_problem(one.key.pattern, one.value) if is_number else None
+    return _finding(one, hint or one.key.rule(one.plain))
+
+
+def _value_findings(given: Iterable[Given]) -> Iterator[Finding]:
+    for one in given:
+        if what := value_problem(one.key.pattern, one.plain):
+            yield _finding(one, what)
+
+
+def _record_findings(given: Iterable[Given], bad: set[str]) -> Iterator[Finding]:
+    """What is wrong with mappings in lists as a whole, where nothing in them is wrong."""
+    for one in given:
+        if one.key.record is None or not isinstance(one.value, list):
+            continue
+        known: list[Mapping[str, object] | None] = [None] * len(one.value)
+        for index, item in enumerate(one.value):
+            if not isinstance(item, Entry):
+                continue
+            wrong = [path for path in bad if _is_in(path, item.path)]
+            lacks = lacking_problem(one.key, item.given)
+            if lacks and all(path.rpartition(".")[2] in one.key.members for path in wrong):
+                yield Finding(item.place, f"{item.path}: {lacks}", item.path)
+            elif not wrong and not lacks:
+                known[index] = item.plain
+        for index, what in record_problems(one.key, known):
+            path = f"{one.key.path}[{index}]"
+            yield Finding(one.items[index], f"{path}: {what}", path)
 
 
 def _finding(one: Given, what: str) -> Finding:
     return Finding(
-        one.place, f"{one.key.path} = {shown(one.value, one.written)}: {what}", one.key.path
+        one.place, f"{one.key.path} = {shown(one.plain, one.written)}: {what}", one.key.path
     )
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
+from lbctl.settings import ha_rules
 from lbctl.settings.model import Settings
 
 #: HAProxy's longest time, about 24.8 days: "timer overflow" beyond.
@@ -77,6 +79,13 @@ def interface_problem(text: str) -> str | None:
     return None if is_name else "must be the name of a network interface, as in eth0, or auto"
 
 
+def link_problem(text: str) -> str | None:
+    """An interface by its name."""
+    if text == "auto":
+        return "must be the name of a network interface, as in eth1"
+    return interface_problem(text)
+
+
 def account_problem(text: str) -> str | None:
     """A user of this host, as it stands in /etc/passwd."""
     if re.search(r"[\s:/]", text) or text.startswith("-"):
@@ -107,6 +116,11 @@ def number_problem(path: str, number: object) -> str | None:
 VALUE_RULES: Final[Mapping[str, Callable[[str], str | None]]] = {
     "user": account_problem,
     "ha.interface": interface_problem,
+    "ha.track[].name": ha_rules.name_problem,
+    "ha.track[].http": ha_rules.url_problem,
+    "ha.track[].expect": ha_rules.expect_problem,
+    "ha.track[].tcp": ha_rules.target_problem,
+    "ha.track[].link": link_problem,
     "haproxy.hard_stop_after": time_problem,
     "haproxy.timeouts.connect": time_problem,
     "haproxy.timeouts.client": time_problem,
@@ -118,6 +132,13 @@ VALUE_RULES: Final[Mapping[str, Callable[[str], str | None]]] = {
     "http.tls_bind": bind_problem,
 }
 
+#: The same for lists. One that is not here names each item once.
+LIST_RULES: Final[Mapping[str, Callable[[Sequence[str]], str | None]]] = {
+    "ha.peers": lambda peers: _once(peers) or ha_rules.peers_problem(peers),
+    "ha.track[].command": ha_rules.command_problem,
+    "ha.groups[].addresses": ha_rules.addresses_problem,
+}
+
 
 def value_problem(path: str, value: object) -> str | None:
     """What *value*, which has the type of the key *path*, must be in addition; None: it is."""
@@ -125,9 +146,13 @@ def value_problem(path: str, value: object) -> str | None:
         rule = VALUE_RULES.get(path)
         return text_problem(value) or (rule(value) if rule else None)
     if isinstance(value, list):
-        twice = sorted({str(item) for item in value if value.count(item) > 1})
-        return f"must name each once; twice: {', '.join(twice)}" if twice else None
+        return LIST_RULES.get(path, _once)(value)
     return None
+
+
+def _once(items: Sequence[object]) -> str | None:
+    twice = sorted({item for item in items if isinstance(item, str) and items.count(item) > 1})
+    return f"must name each once; twice: {', '.join(twice)}" if twice else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +208,10 @@ RULES_ACROSS: Final = (
     RuleAcross(("haproxy.stats.bind", "haproxy.stats.password_file"), _stats_are_guarded),
     RuleAcross(("haproxy.stats.port_base", "haproxy.processes"), _stats_ports_exist),
     RuleAcross(("http.bind", "http.tls_bind"), _binds_differ),
+    *(
+        RuleAcross((f"ha.{name}", "ha.engine"), partial(ha_rules.native_only_problem, name))
+        for name in ha_rules.NATIVE_ONLY
+    ),
 )
 
 

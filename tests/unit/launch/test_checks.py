@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lbctl.launch.checks import hook_problems, missing_capabilities, missing_programs
+import pytest
+
+from lbctl.haproxy.cpus import Cpus
+from lbctl.launch.checks import (
+    hook_problems,
+    missing_capabilities,
+    missing_programs,
+    quota_problems,
+    wanted_programs,
+)
 from lbctl.launch.host import CAPABILITIES, parse_capabilities
+from lbctl.settings.model import Ha
 
 ROOTS = {"SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE", "KILL"}
 
@@ -17,6 +27,37 @@ def test_missing_program_is_named_with_its_package() -> None:
     assert len(said) == 2
     assert "Debian package haproxy" in said[0]
     assert "Debian package util-linux" in said[1]
+
+
+def test_ucarp_is_wanted_where_it_speaks() -> None:
+    assert "ucarp" in wanted_programs(has_ucarp=True)
+    assert "ucarp" not in wanted_programs(has_ucarp=False)
+
+
+@pytest.mark.parametrize(
+    ("ha", "cpus", "is_problem"),
+    [
+        (Ha(engine="native", advbase_ms=50), Cpus((0, 1), 0.5), True),
+        (Ha(engine="native", advbase_ms=99), Cpus((0, 1), 1.5), True),
+        (Ha(engine="native", advbase_ms=100), Cpus((0, 1), 0.5), False),
+        (Ha(engine="native", advbase_ms=50, dead_ratio=6), Cpus((0, 1), 0.5), False),
+        (Ha(engine="native", advbase_ms=50), Cpus((0, 1)), False),
+        (Ha(advbase_ms=50), Cpus((0, 1), 0.5), False),
+    ],
+)
+def test_under_a_quota_the_dead_time_must_outlast_its_period(
+    ha: Ha, cpus: Cpus, is_problem: bool
+) -> None:
+    assert bool(quota_problems(ha, cpus)) is is_problem
+
+
+def test_a_dead_time_too_short_is_told_with_the_value_that_would_do() -> None:
+    ha = Ha(engine="native", advbase_ms=20, dead_ratio=7)
+    (problem,) = quota_problems(ha, Cpus((0,), 0.25))
+
+    assert "20 x ha.dead_ratio = 7 is 140 ms" in problem.what
+    assert "to 0.25 CPUs" in problem.what
+    assert "set ha.advbase_ms to 43 or more" in problem.what
 
 
 def test_capabilities_of_a_group_are_named_with_their_options() -> None:

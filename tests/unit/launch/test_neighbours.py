@@ -35,9 +35,11 @@ def advertised(
     password: Password = PASSWORD,
     interface: str = "eth0",
     outgoing: bool = False,
+    destination: str = carp.GROUP,
 ) -> Seen:
     payload = carp.encode(Advertisement(vhid, 1, 0, 42), vip=vip, password=password)
-    return Seen(outgoing, interface, carp.ip_packet(source, payload), 0.0)
+    packet = carp.ip_packet(source, payload, destination=destination)
+    return Seen(outgoing, interface, packet, 0.0)
 
 
 def vrrp(vhid: int) -> Seen:
@@ -94,6 +96,39 @@ def test_own_advertisements_mean_that_another_bundle_runs_here() -> None:
 
     assert heard.peers == frozenset()
     assert "already" in problems_heard(heard, GROUP)[0].what
+
+
+ONE_BY_ONE = replace(GROUP, engine="native", peers=("10.0.1.12",))
+
+
+def test_a_peer_that_is_named_is_heard_where_it_speaks_to_this_host_alone() -> None:
+    packet = advertised(destination="10.0.1.11")
+
+    assert sort_out([packet], ONE_BY_ONE, PASSWORD).peers == {"10.0.1.12"}
+    assert sort_out([packet], GROUP, PASSWORD).peers == frozenset()
+    assert sort_out([advertised()], ONE_BY_ONE, PASSWORD).peers == {"10.0.1.12"}
+
+
+def test_a_genuine_speaker_that_is_not_named_is_a_stranger_with_a_way_out() -> None:
+    packet = advertised(source="10.0.1.13", destination="10.0.1.11")
+    (problem,) = problems_heard(sort_out([packet], ONE_BY_ONE, PASSWORD), ONE_BY_ONE)
+
+    assert "10.0.1.13" in problem.what
+    assert "name it in ha.peers" in problem.what
+
+
+def test_own_advertisements_to_a_peer_mean_that_another_bundle_runs_here() -> None:
+    packet = advertised(source="10.0.1.11", destination="10.0.1.12", outgoing=True)
+
+    assert sort_out([packet], ONE_BY_ONE, PASSWORD).is_own
+
+
+def test_groups_are_told_apart_by_id_and_address() -> None:
+    other = replace(GROUP, vhid=8, vip="10.0.1.202", addresses=("10.0.1.202/32",))
+    packets = [advertised(vhid=8, vip="10.0.1.202", source="10.0.1.14")]
+
+    assert sort_out(packets, other, PASSWORD).peers == {"10.0.1.14"}
+    assert problems_heard(sort_out(packets, GROUP, PASSWORD), GROUP) == []
 
 
 def test_without_a_free_id_none_is_offered() -> None:

@@ -13,7 +13,7 @@ from lbctl.haproxy.processes import ProcessModel, plan_processes
 from lbctl.haproxy.version import HaproxyVersion
 from lbctl.launch.host import Account
 from lbctl.launch.privileges import Privileges
-from lbctl.launch.programs import Scene, program_names, supervised
+from lbctl.launch.programs import Engine, Scene, program_names, supervised
 from lbctl.layout import RunDir
 from lbctl.render.supervisor import Output, Supervised, shell_line, supervisord_conf
 from lbctl.settings.model import Haproxy
@@ -28,14 +28,16 @@ def model() -> ProcessModel:
     return plan_processes(Haproxy(), RUN, Cpus((0, 1)), HaproxyVersion(2, 6, 12, "2.6.12"))
 
 
-def parsed(*, has_group: bool = True, is_root: bool = True) -> configparser.RawConfigParser:
+def parsed(
+    engine: Engine = "ucarp", *, is_root: bool = True, may_nice: bool = False
+) -> configparser.RawConfigParser:
     scene = Scene(
         run=RUN,
         model=model(),
-        privileges=Privileges("/usr/bin/setpriv", ACCOUNT, is_root),
+        privileges=Privileges("/usr/bin/setpriv", ACCOUNT, is_root, may_nice=may_nice),
         binaries={"haproxy": "/usr/sbin/haproxy", "nginx": "/usr/sbin/nginx"},
         directory="/haproxy",
-        has_group=has_group,
+        engine=engine,
         drain_s=2.0,
     )
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=True)
@@ -53,11 +55,15 @@ def programs(parser: configparser.RawConfigParser) -> dict[str, dict[str, str]]:
     }
 
 
-@pytest.mark.parametrize("has_group", [True, False])
-def test_every_program_of_the_picture_is_there(has_group: bool) -> None:
-    expected = program_names(model(), has_group=has_group)
+ENGINES: tuple[Engine, ...] = ("ucarp", "native", None)
 
-    assert set(programs(parsed(has_group=has_group))) == set(expected)
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_program_of_the_picture_is_there(engine: Engine) -> None:
+    names = program_names(model(), engine)
+
+    assert set(programs(parsed(engine))) == set(names)
+    assert ("vipd" in names, "ucarp" in names) == (engine is not None, engine == "ucarp")
 
 
 def test_programs_stop_in_the_order_that_keeps_clients_and_the_log() -> None:
@@ -69,10 +75,20 @@ def test_programs_stop_in_the_order_that_keeps_clients_and_the_log() -> None:
     assert parsed()["group:haproxy"]["priority"] == str(priorities["haproxy-01"])
 
 
-@pytest.mark.parametrize("has_group", [True, False])
-def test_stopping_ends_before_a_container_engine_kills(has_group: bool) -> None:
+def test_vipd_that_speaks_itself_leaves_before_anything_else_stops() -> None:
+    native = programs(parsed("native"))
+    order = sorted(native, key=lambda name: -int(native[name]["priority"]))
+    vipd = native["vipd"]
+
+    assert order[0] == "vipd"
+    assert (vipd["stopsignal"], vipd["stopwaitsecs"]) == ("TERM", "4")
+    assert programs(parsed("ucarp"))["ucarp"]["stopwaitsecs"] == "4"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_stopping_ends_before_a_container_engine_kills(engine: Engine) -> None:
     waits: dict[str, int] = {}
-    for name, program in programs(parsed(has_group=has_group)).items():
+    for name, program in programs(parsed(engine)).items():
         waits[name.partition("-")[0]] = int(program["stopwaitsecs"])
 
     assert sum(waits.values()) <= ALL_S
@@ -126,6 +142,17 @@ def test_privileges_are_the_least_that_will_do() -> None:
     for name in ("vipd", "ucarp"):
         assert "--bounding-set -all,+net_admin,+net_raw " in scripts[name]
     assert "--bounding-set -all " in scripts["logd"]
+
+
+def test_vipd_alone_may_take_a_real_time_priority_where_that_can_be_had() -> None:
+    scripts = {
+        name: script_of(program)
+        for name, program in programs(parsed("native", may_nice=True)).items()
+    }
+
+    assert [name for name, script in scripts.items() if "sys_nice" in script] == ["vipd"]
+    assert "+net_admin,+net_raw,+sys_nice " in scripts["vipd"]
+    assert "sys_nice" not in script_of(programs(parsed("native"))["vipd"])
 
 
 def test_without_root_nobody_changes_the_user() -> None:

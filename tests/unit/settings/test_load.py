@@ -91,7 +91,7 @@ def test_every_problem_is_reported_at_once_by_source_and_line(problems_of: Probl
     assert problems[:-1] == [
         "lb.yaml:1: http.bind = nothing: must be text",
         "lb.yaml:3: ha.vhdi: unknown key; did you mean ha.vhid?",
-        "lb.yaml:5: ha.track[1] = 'ngnix': must be one of haproxy, nginx",
+        "lb.yaml:5: ha.track[1] = 'ngnix': must be one of haproxy, nginx, or a mapping",
         "lb.yaml:6: ha.vhid = 300: must be 1..255 or auto",
         "LBCTL_HA_ADVSKEW: ha.advskew = 200: must be 0..199",
         "--ha.dead_ratio: ha.dead_ratio = 0: must be 1..100",
@@ -136,10 +136,12 @@ def test_a_broken_file_is_broken_even_where_the_environment_replaces_the_value(
         ("ha: {drain_s: 5}", "ha.drain_s = 5: must be 0..4"),
         ("ha: {drain_s: .nan}", "ha.drain_s = .nan, which YAML reads as nan: must be 0..4"),
         ("ha: {drain_s: true}", "ha.drain_s = true: must be a number 0..4"),
-        ("ha: {engine: native}", "ha.engine = 'native': must be ucarp"),
+        ("ha: {engine: keepalived}", "ha.engine = 'keepalived': must be ucarp or native"),
         ("ha: {interface: ''}", "ha.interface = '': must not be empty"),
         ("ha: {track: haproxy}", "ha.track = 'haproxy': must be a list of haproxy, nginx"),
-        ("ha: {track: [[a]]}", "ha.track is a list of lists or mappings: must be a list of"),
+        ("ha: {track: [[a]]}", "ha.track[0] is a list: must be one of haproxy, nginx, or a map"),
+        ("ha: {peers: [[a]]}", "ha.peers is a list of lists or mappings: must be a list of texts"),
+        ("ha: {peers: [7]}", "ha.peers[0] = 7: must be text; write it in quotes"),
         ("ha: {track: [nginx, nginx]}", "must name each once; twice: nginx"),
         (
             "haproxy: {defaults: {balance: rr}}",
@@ -217,7 +219,8 @@ def test_a_value_behind_an_alias_is_reported_where_its_key_stands(problems_of: P
 def test_nested_anchors_do_not_blow_up(problems_of: Problems) -> None:
     lines = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40)]
 
-    assert len(problems_of("\n".join([*lines, "ha: {track: *a39}"]))) == 41
+    assert len(problems_of("\n".join([*lines, "ha: {peers: *a39}"]))) == 41
+    assert len(problems_of("\n".join([*lines, "ha: {track: *a39}"]))) == 42
 
 
 def test_what_cannot_be_read_is_not_passed_over(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hypothesis import example, given, settings
@@ -11,13 +12,16 @@ from hypothesis import strategies as st
 
 from lbctl.errors import ConfigError
 from lbctl.layout import ConfigDir
-from lbctl.settings.keys import CHILDREN, KEYS
+from lbctl.settings.keys import CHILDREN, KEYS, MEMBERS
 from lbctl.settings.load import effective, load
-from lbctl.settings.model import Settings
+from lbctl.settings.model import Check, Group, Ha, Settings
 
 NOWHERE = ConfigDir(Path("/nonexistent"))
 
-NAMES = sorted({name for names in CHILDREN.values() for name in names})
+NAMES = sorted(
+    {name for names in CHILDREN.values() for name in names}
+    | {path.rpartition(".")[2] for path in MEMBERS}
+)
 YAML_SIGNS = st.sampled_from(
     [*"\n\n\n   :-?[]{},&*!|>'\"%@`#~\t\\xuU0123456789ae.+_<=", ": ", "- ", "---", "!!", "\n  "]
 )
@@ -75,6 +79,70 @@ def test_any_text_in_yamls_signs(text: str) -> None:
 @given(TREES)
 def test_any_tree_of_values(tree: object) -> None:
     loaded(yaml.dump(tree, allow_unicode=True).encode(errors="surrogatepass"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["haproxy", "nginx"]) | st.dictionaries(st.sampled_from(NAMES), TREES)
+    ),
+    st.lists(st.dictionaries(st.sampled_from(["addresses", "vhid", "advskew"]), TREES)),
+)
+def test_any_lists_of_mappings(track: object, groups: object) -> None:
+    tree = {"ha": {"engine": "native", "track": track, "groups": groups}}
+    loaded(yaml.dump(tree, allow_unicode=True).encode(errors="surrogatepass"))
+
+
+TEXTS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), max_size=8)
+TOKENS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,9}", fullmatch=True)
+HOW_OFTEN = {
+    "interval_s": st.floats(0.1, 60),
+    "severity": st.integers(1, 15),
+    "rise": st.integers(1, 100) | st.none(),
+    "fall": st.integers(1, 100) | st.none(),
+}
+OFTEN_ASKED = {**HOW_OFTEN, "timeout_s": st.floats(0.05, 30)}
+LOOKS = (
+    st.fixed_dictionaries(
+        {"http": TOKENS.map("https://{}:8443/".format)},
+        optional={
+            **OFTEN_ASKED,
+            "headers": st.dictionaries(TOKENS, TEXTS, max_size=3),
+            "expect": st.integers(100, 399).map(lambda low: f"{low}-{low + 200}"),
+        },
+    )
+    | st.fixed_dictionaries({"tcp": st.just("[::1]:5432")}, optional=OFTEN_ASKED)
+    | st.fixed_dictionaries(
+        {"command": st.lists(TEXTS, max_size=3).map(lambda more: ("/bin/x", *more))},
+        optional=OFTEN_ASKED,
+    )
+    | st.fixed_dictionaries({"link": TOKENS}, optional=HOW_OFTEN)
+    | st.fixed_dictionaries({"program": TOKENS}, optional=HOW_OFTEN)
+)
+#: Group *number* has addresses and an id that no other one has.
+GROUPS = st.lists(
+    st.fixed_dictionaries({"vhid": st.booleans(), "advskew": st.integers(0, 199)}), max_size=4
+).map(
+    lambda rows: tuple(
+        Group(
+            addresses=(f"10.0.{number}.1/24", f"fd00::{number}"),
+            vhid=number + 1 if row["vhid"] else "auto",
+            advskew=row["advskew"],
+        )
+        for number, row in enumerate(rows)
+    )
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(LOOKS, max_size=4), GROUPS)
+def test_any_checks_and_groups_are_printed_as_they_load(
+    looks: list[dict[str, Any]], groups: tuple[Group, ...]
+) -> None:
+    checks = tuple(Check(name=f"look-{number}", **look) for number, look in enumerate(looks))
+    wanted = Settings(ha=Ha(engine="native", track=("nginx", *checks), groups=groups))
+
+    assert loaded(effective(wanted).encode()) == wanted
 
 
 @settings(max_examples=200, deadline=None)

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from lbctl.settings.keys import KEYS
+from lbctl.settings.keys import KEYS, MEMBERS
 from lbctl.settings.model import Haproxy, Http, Settings, Stats
 from lbctl.settings.rules import (
+    LIST_RULES,
     RULES_ACROSS,
     VALUE_RULES,
     account_problem,
@@ -144,6 +145,6 @@ def test_plain_and_tls_listen_apart(bind: str) -> None:
 
 
 def test_every_rule_is_about_keys_that_exist() -> None:
-    paths = {*VALUE_RULES, *(path for rule in RULES_ACROSS for path in rule.paths)}
+    across = {path for rule in RULES_ACROSS for path in rule.paths}
 
-    assert paths <= set(KEYS)
+    assert {*VALUE_RULES, *LIST_RULES, *across} <= {*KEYS, *MEMBERS}

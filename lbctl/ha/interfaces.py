@@ -207,6 +207,19 @@ def _listed(links: dict[int, Link], owned: list[_Owned]) -> str:
     return ", ".join(subnets) or "no IPv4 address"
 
 
+def subnets() -> tuple[tuple[str, IPv4Interface], ...]:
+    """
+    Every IPv4 address of this host with its subnet, by the name of its interface.
+
+    Raises:
+        NetlinkError: the kernel does not tell.
+    """
+    with _route() as netlink:
+        names = {link.index: link.name for link in _links(netlink) if not link.is_loopback}
+        owned = _owned(netlink)
+    return tuple((names[own.index], own.interface) for own in owned if own.index in names)
+
+
 def link_state(name: str) -> Link | None:
     """
     The interface as it is now; None: there is none of that name.

@@ -1,0 +1,25 @@
+"""How often something may happen."""
+
+from __future__ import annotations
+
+from lbctl.ha.bucket import Bucket
+
+
+def test_a_burst_and_then_so_many_a_second() -> None:
+    bucket = Bucket(per_s=5, burst=3)
+    taken = sum(bucket.take(1000 + n / 100) for n in range(1000))
+
+    assert taken == 3 + 49
+
+
+def test_a_long_rest_gives_no_more_than_the_burst() -> None:
+    bucket = Bucket(per_s=5, burst=3)
+    bucket.take(1000.0)
+
+    assert [bucket.take(5000.0) for _ in range(4)] == [True, True, True, False]
+
+
+def test_a_clock_that_stands_still_gives_nothing() -> None:
+    bucket = Bucket(per_s=5, burst=1)
+
+    assert [bucket.take(1.0) for _ in range(3)] == [True, False, False]

@@ -16,8 +16,11 @@ from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from lbctl.agent.changes import changes
 from lbctl.agent.eventlog import Event, EventLog
 from lbctl.agent.hang import HangWatch
+from lbctl.agent.health import HealthChecks
+from lbctl.agent.hooks import HookRunner
 from lbctl.agent.table import Note, ProgramTable
 from lbctl.agent.vipd import VipdClient
 from lbctl.errors import SupervisorError, VipdError
@@ -47,7 +50,11 @@ class Agent:
         self.vipd = VipdClient(run.vipd_socket) if spec.group else None
         restarts = _restarts(events.since(0), spec.started_at)
         self.table = ProgramTable(spec.programs, restarts=restarts)
-        self.hang = HangWatch(spec, run, self.table, programs, self._note)
+        self.hang = HangWatch(spec, run, self.table, programs, self.note)
+        self.checks = HealthChecks(
+            spec, self.vipd, self.note, is_stopping=lambda: self.table.is_stopping
+        )
+        self._hooks = HookRunner(spec, self.vipd, self.note) if self.vipd else None
         self._programs = programs
         self._sync_wanted = asyncio.Event()
         self._vipd_known = deque(_vipd_keys(events.since(0)), maxlen=VIPD_EVENTS_KNOWN)
@@ -55,6 +62,8 @@ class Agent:
     async def live(self, program_events: ProgramEvents) -> None:
         """Run all loops until supervisord closes the stream of events."""
         self._say_what_starts()
+        if self._hooks is not None:
+            self._hooks.resume(self.events.since(0))
         async with asyncio.TaskGroup() as group:
             loops = [
                 group.create_task(loop)
@@ -63,6 +72,8 @@ class Agent:
                     self._probe_forever(),
                     self._revive_forever(),
                     self._copy_vipd_events(),
+                    self.checks.run(),
+                    *([self._hooks.run()] if self._hooks else []),
                 )
             ]
             await self._follow(program_events)
@@ -79,15 +90,20 @@ class Agent:
             f"lbctl {spec.version} starts: HAProxy {spec.haproxy_version}, "
             f"{len(spec.processes)} process(es){held}"
         )
-        self._note("bundle", text, {"version": spec.version, "hostname": spec.hostname})
+        self.note("bundle", text, {"version": spec.version, "hostname": spec.hostname})
+        recorded = self.events.newest("config")
+        found = changes(recorded.fields if recorded else None, spec)
+        if found is not None:
+            self.note("config", *found)
 
-    def _note(self, kind: str, text: str, fields: Mapping[str, Any]) -> None:
+    def note(self, kind: str, text: str, fields: Mapping[str, Any]) -> None:
+        """Record an event and log it."""
         self.events.append(kind, text, fields)
         log.info("%s: %s", kind, text)
 
     def _note_programs(self, notes: Iterable[Note]) -> None:
         for note in notes:
-            self._note(note.kind, note.text, note.fields)
+            self.note(note.kind, note.text, note.fields)
 
     async def _follow(self, program_events: ProgramEvents) -> None:
         async for event in program_events:
@@ -158,7 +174,9 @@ class Agent:
         # Its ids begin anew with each of its lives: id and time together are one event's own.
         if (vipd_id, at) not in self._vipd_known:
             self._vipd_known.append((vipd_id, at))
-            self.events.append(kind, text, {**fields, "vipd_id": vipd_id}, at)
+            copied = self.events.append(kind, text, {**fields, "vipd_id": vipd_id}, at)
+            if self._hooks is not None:
+                self._hooks.offer(copied)
 
 
 def _restarts(events: Iterable[Event], since: float) -> dict[str, int]:

@@ -18,7 +18,7 @@ LATE_S = 0.2
 
 _QUESTION = b"GET /healthz HTTP/1.1\r\nHost: lbctl\r\nConnection: close\r\n\r\n"
 #: Shortages of this side: they say nothing about the other one.
-_OURS = frozenset(
+OURS = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.EAGAIN}
 )
 
@@ -53,7 +53,7 @@ async def _ask(
         is_late = time.monotonic() - began > limit_s + LATE_S
         return Answer.UNSURE if is_late else Answer.NO
     except OSError as error:
-        return Answer.UNSURE if error.errno in _OURS else Answer.NO
+        return Answer.UNSURE if error.errno in OURS else Answer.NO
     return Answer.YES if answer and answer.startswith(prefix) else Answer.NO
 
 

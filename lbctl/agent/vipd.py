@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,13 @@ class VipdRefusedError(VipdError):
 
     Attributes:
         code: the exit code that fits: 15 when this node is not MASTER.
+        report: how far it went before it was given up; empty: nothing was begun.
     """
 
-    def __init__(self, message: str, code: int) -> None:
+    def __init__(self, message: str, code: int, report: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.report = dict(report or {})
 
 
 class VipdAbsentError(VipdError):
@@ -65,6 +67,21 @@ class VipdClient:
         report = answer.get("report")
         return dict(report) if isinstance(report, dict) else {}
 
+    async def health(self, checks: Sequence[Mapping[str, Any]], *, limit_s: float) -> None:
+        """Tell how the checks stand: ``{"name", "is_well", "what"}`` each."""
+        await self._ask({"op": "health", "checks": list(checks)}, limit_s)
+
+    async def pause(
+        self, *, by: str, why: str, for_s: float | None, limit_s: float
+    ) -> dict[str, Any]:
+        """The addresses are not to move, on both nodes; what vipd answers."""
+        word = {"op": "pause", "by": by, "why": why, "for_s": for_s}
+        return await self._ask(word, limit_s)
+
+    async def resume(self, *, by: str, limit_s: float) -> dict[str, Any]:
+        """They may move again."""
+        return await self._ask({"op": "resume", "by": by}, limit_s)
+
     async def watch(self) -> AsyncGenerator[dict[str, Any], None]:
         """What happened in vipd's life, then what happens; never ends by itself."""
         with self._translated("watch"):
@@ -88,7 +105,9 @@ class VipdClient:
             if not isinstance(answer, dict):
                 raise ValueError(line[:40])
         if not answer.get("ok"):
-            raise VipdRefusedError(_refusal(answer), int(answer.get("code", 10)))
+            report = answer.get("report")
+            known = report if isinstance(report, dict) else None
+            raise VipdRefusedError(_refusal(answer), int(answer.get("code", 10)), known)
         return answer
 
     async def _exchange(self, request: bytes) -> bytes:

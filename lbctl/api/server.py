@@ -1,5 +1,5 @@
 """
-The HTTP API on a Unix socket: questions about this node, and the planned move of its addresses.
+The HTTP API on a Unix socket: questions about this node; what changes it is in :mod:`commands`.
 
 Owns routes, status codes and JSON; what is said comes from :mod:`lbctl.agent`. Errors are JSON too:
 ``{"error": TEXT, "code": EXIT_CODE}``. Who may ask is the socket's mode: root and its group.
@@ -7,10 +7,9 @@ Owns routes, status codes and JSON; what is said comes from :mod:`lbctl.agent`. 
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -22,23 +21,22 @@ from lbctl.agent.agent import Agent
 from lbctl.agent.eventlog import KEPT, Event
 from lbctl.agent.status import stats, status, unready
 from lbctl.agent.vipd import VipdRefusedError
-from lbctl.errors import EXIT_NOT_MASTER, EXIT_USAGE, LbctlError, UnreachableError
+from lbctl.api.commands import handover, pause, resume
+from lbctl.api.served import AGENT
+from lbctl.errors import EXIT_USAGE, LbctlError, UnreachableError
 
 #: A comment this often finds readers that went away, seconds.
 BEAT_S = 15.0
-#: A planned move: draining, then waiting for the peer, seconds on top of ``drain_s``.
-HANDOVER_EXTRA_S = 10.0
 #: SIGTERM ends open streams; nobody is waited for.
 SHUTDOWN_S = 0.1
 
-_AGENT: web.AppKey[Agent] = web.AppKey("agent", Agent)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def build(agent: Agent) -> web.Application:
     """The application around *agent*."""
     app = web.Application(middlewares=[_errors_as_json], client_max_size=64 * 1024)
-    app[_AGENT] = agent
+    app[AGENT] = agent
     app.add_routes(
         [
             web.get("/healthz", _healthz),
@@ -46,7 +44,9 @@ def build(agent: Agent) -> web.Application:
             web.get("/v1/status", _status),
             web.get("/v1/stats", _stats),
             web.get("/v1/events", _events),
-            web.post("/v1/handover", _handover),
+            web.post("/v1/handover", handover),
+            web.post("/v1/pause", pause),
+            web.post("/v1/resume", resume),
         ]
     )
     return app
@@ -83,7 +83,7 @@ async def _errors_as_json(request: web.Request, handler: _Handler) -> web.Stream
     except web.HTTPException as error:
         return _error(error.status, f"{request.method} {request.path}: {error.reason}", EXIT_USAGE)
     except VipdRefusedError as error:
-        return _error(409, str(error), error.code)
+        return _error(409, str(error), error.code, error.report)
     except UnreachableError as error:
         return _error(503, str(error), error.exit_code)
     except LbctlError as error:
@@ -95,18 +95,18 @@ async def _healthz(_request: web.Request) -> web.Response:
 
 
 async def _readyz(request: web.Request) -> web.Response:
-    reasons = unready(request.app[_AGENT])
+    reasons = unready(request.app[AGENT])
     return web.json_response(
         {"ready": not reasons, "reasons": list(reasons)}, status=503 if reasons else 200
     )
 
 
 async def _status(request: web.Request) -> web.Response:
-    return web.json_response(await status(request.app[_AGENT]))
+    return web.json_response(await status(request.app[AGENT]))
 
 
 async def _stats(request: web.Request) -> web.Response:
-    table, errors = await stats(request.app[_AGENT])
+    table, errors = await stats(request.app[AGENT])
     if request.query.get("format") == "csv":
         return web.Response(text=table.to_csv(), content_type="text/csv")
     return web.json_response(
@@ -114,29 +114,8 @@ async def _stats(request: web.Request) -> web.Response:
     )
 
 
-async def _handover(request: web.Request) -> web.Response:
-    agent = request.app[_AGENT]
-    force = await _force(request)
-    if agent.vipd is None or agent.spec.group is None:
-        text = "handover: this bundle was started without a virtual IP; there is nothing to move"
-        return _error(409, text, EXIT_NOT_MASTER)
-    limit_s = agent.spec.group.drain_s + HANDOVER_EXTRA_S
-    return web.json_response({"report": await agent.vipd.handover(force=force, limit_s=limit_s)})
-
-
-async def _force(request: web.Request) -> bool:
-    try:
-        asked = json.loads(await request.text() or "{}")
-        force = asked.get("force", False)
-    except (ValueError, AttributeError) as error:
-        raise web.HTTPBadRequest(reason='a JSON object like {"force": false} is wanted') from error
-    if not isinstance(force, bool):
-        raise web.HTTPBadRequest(reason='"force" is true or false')
-    return force
-
-
 async def _events(request: web.Request) -> web.StreamResponse:
-    log = request.app[_AGENT].events
+    log = request.app[AGENT].events
     since = _number(request, "since", request.headers.get("Last-Event-ID"))
     if "application/json" in request.headers.get("Accept", ""):
         limit = _number(request, "limit") or 0
@@ -154,7 +133,7 @@ async def _stream(request: web.Request, since: int) -> web.StreamResponse:
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
     )
     await response.prepare(request)
-    events = request.app[_AGENT].events.follow(since, beat_s=BEAT_S)
+    events = request.app[AGENT].events.follow(since, beat_s=BEAT_S)
     # The reader may go at any time: that is how every stream ends.
     with suppress(ConnectionError):
         async with aclosing(events):
@@ -180,5 +159,8 @@ def _number(request: web.Request, name: str, fallback: str | None = None) -> int
     return int(text)
 
 
-def _error(status_code: int, text: str, code: int) -> web.Response:
-    return web.json_response({"error": text, "code": code}, status=status_code)
+def _error(
+    status_code: int, text: str, code: int, report: Mapping[str, Any] | None = None
+) -> web.Response:
+    more = {"report": dict(report)} if report else {}
+    return web.json_response({"error": text, "code": code, **more}, status=status_code)

@@ -9,15 +9,34 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lbctl.errors import EXIT_NOT_MASTER, LbctlError, NotMasterError, UnreachableError
+from lbctl.errors import (
+    EXIT_NOT_MASTER,
+    LbctlError,
+    NotMasterError,
+    UnreachableError,
+    UsageError,
+)
 from lbctl.layout import RunDir
 
 ANSWER_S = 5.0
+
+
+class NotDoneError(UnreachableError):
+    """
+    The agent tried, and it came to nothing.
+
+    Attributes:
+        report: how far it went.
+    """
+
+    def __init__(self, message: str, report: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.report = dict(report)
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -37,7 +56,9 @@ class ApiClient:
 
     Raises:
         UnreachableError: no agent, no answer in time, or one that makes no sense.
+        NotDoneError: it was tried, and came to nothing.
         NotMasterError: asked of a BACKUP what only a MASTER can do.
+        UsageError: the question makes no sense to it.
         LbctlError: the agent refused; its own words.
     """
 
@@ -98,8 +119,14 @@ def _refusal(status: int, body: bytes) -> LbctlError:
     try:
         answer = json.loads(body)
         text, code = str(answer["error"]), int(answer.get("code", 0))
+        report = answer.get("report")
     except (ValueError, KeyError, TypeError):
         text, code = f"HTTP {status}: {body[:200]!r}", 0
+        report = None
     if code == EXIT_NOT_MASTER:
         return NotMasterError(text)
+    if isinstance(report, dict) and code == UnreachableError.exit_code:
+        return NotDoneError(text, report)
+    if code == UsageError.exit_code:
+        return UsageError(text)
     return UnreachableError(text) if code == UnreachableError.exit_code else LbctlError(text)

@@ -29,24 +29,32 @@ from lbctl.errors import (
 COMMANDS: Final = {
     "run": ("lbctl.cli.run", "run"),
     "check": ("lbctl.cli.check", "check"),
+    "doctor": ("lbctl.cli.doctor", "doctor"),
     "render": ("lbctl.cli.render", "render"),
     "config": ("lbctl.cli.config", "config"),
     "migrate": ("lbctl.cli.migrate", "migrate"),
     "status": ("lbctl.cli.status", "status"),
     "stats": ("lbctl.cli.stats", "stats"),
     "events": ("lbctl.cli.events", "events"),
+    "history": ("lbctl.cli.history", "history"),
     "handover": ("lbctl.cli.handover", "handover"),
+    "pause": ("lbctl.cli.pause", "pause"),
+    "resume": ("lbctl.cli.pause", "resume"),
+    "support": ("lbctl.cli.support", "support"),
     "demo": ("lbctl.cli.demo", "demo"),
 }
 
+
+#: These take a password as an argument.
+_WITH_PASSWORD: Final = ("run", "doctor")
 
 #: typer shows some of click's exceptions and, by version, brings a click of its own: go by descent.
 _ClickError: Any = typer.BadParameter.__mro__[2]
 _NoSuchOption: Any = vars(import_module(typer.BadParameter.__module__))["NoSuchOption"]
 
 _UNKNOWN_OPTION = (
-    "run: an option is not known; it is not shown here, since it might be a password: one that "
-    "begins with '-' comes after '--' (lbctl run -- VIP PASSWORD), or from LBCTL_PASSWORD_FILE"
+    "{0}: an option is not known; it is not shown here, since it might be a password: one that "
+    "begins with '-' comes after '--' (lbctl {0} -- VIP PASSWORD), or from LBCTL_PASSWORD_FILE"
 )
 
 
@@ -102,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(error)
     except _ClickError as error:
         if _may_hold_password(error):
-            return _report(UsageError(_UNKNOWN_OPTION))
+            return _report(UsageError(_UNKNOWN_OPTION.format(error.ctx.info_name)))
         error.show()
         return EXIT_USAGE
     except (KeyboardInterrupt, typer.Abort):
@@ -118,9 +126,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _may_hold_password(error: Any) -> bool:
-    """Whether it is about an option of ``lbctl run`` that there is not."""
+    """Whether it is about an option that there is not, of a command that takes a password."""
     context = error.ctx if isinstance(error, _NoSuchOption) else None
-    return context is not None and context.info_name == "run"
+    return context is not None and context.info_name in _WITH_PASSWORD
 
 
 def _report(error: LbctlError) -> int:

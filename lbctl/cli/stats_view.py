@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -10,11 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from lbctl.cli.console import console as standard_output
 from lbctl.haproxy.stats import badness
 from lbctl.haproxy.table import Table
 
-#: Where nobody says how wide the reader's page is, as in a pipe.
-_WIDTH_WITHOUT_TERMINAL: Final = 120
 #: Below this what a check answered would take the room of the names.
 _WIDTH_FOR_DETAILS: Final = 100
 _STYLES: Final = {"UP": "green", "OPEN": "green", "no": "default", "DRAIN": "cyan", "MAINT": "cyan"}
@@ -39,7 +37,7 @@ def print_table(
         differing: statuses by process, of the rows in which they differ.
         console: where to; None: standard output.
     """
-    console = console or _console()
+    console = console or standard_output()
     console.print(escape(title))
     shown = RichTable(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     shown.add_column("proxy", overflow="fold", min_width=8)
@@ -53,13 +51,6 @@ def print_table(
         is_wide = console.width >= _WIDTH_FOR_DETAILS
         shown.add_row(*_line(record, differing.get(key, ()), is_wide=is_wide))
     console.print(shown)
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _WIDTH_WITHOUT_TERMINAL
-    return console
 
 
 def _line(record: Record, statuses: Sequence[str], *, is_wide: bool) -> tuple[str, ...]:

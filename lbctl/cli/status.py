@@ -1,4 +1,4 @@
-"""``lbctl status``: one glance at this node."""
+"""``lbctl status``: one glance at both hosts, as this node knows them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import time
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from lbctl.agent.vipd import VipdClient
 from lbctl.bundle.rpc import SupervisorClient
 from lbctl.cli.client import ApiClient
+from lbctl.cli.console import console
 from lbctl.cli.options import (
     CONFIG_DIR,
     RUN_DIR,
@@ -38,7 +38,7 @@ def status(
     run_dir: RunDirOption = RUN_DIR,
     state_dir: StateDirOption = STATE_DIR,
 ) -> None:
-    """Show role, addresses, programs and the last events of this node."""
+    """Show both hosts' roles, who holds the addresses, programs and the last events."""
     run = RunDir(run_dir)
     failure: UnreachableError | None = None
     try:
@@ -49,7 +49,7 @@ def status(
         if json_output:
             typer.echo(json.dumps(answer, indent=2))
         else:
-            draw(answer, Console(highlight=False, soft_wrap=False))
+            draw(answer, console())
     if failure is not None:
         raise failure
 
@@ -81,6 +81,7 @@ async def _without_agent(run: RunDir) -> dict[str, Any] | None:
             "model": spec.haproxy_model,
             "processes": [],
         },
+        "digests": dict(spec.digests),
         "log": None,
         "warnings": ["the agent does not answer: this is what vipd and supervisord say themselves"],
         "events": [],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich import box
@@ -11,41 +11,42 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lbctl.cli.durations import duration, moment
 from lbctl.cli.events import line_of
+from lbctl.cli.hosts_view import addresses_table, groups_of, hosts_table, role_in_words
+from lbctl.cli.others import is_on, others
 
-_ROLE_STYLE = {"MASTER": "bold green", "BACKUP": "bold cyan", "INIT": "bold yellow"}
 _STATE_STYLE = {"RUNNING": "green", "FATAL": "bold red", "BACKOFF": "red", "EXITED": "red"}
+#: Findings that cost nothing as long as nothing else happens.
+_MILD = {"configuration differs", "version differs", "clock differs"}
+_CARP_WORDS = {
+    "sent": "{} advertisements sent",
+    "transitions": "{} transitions",
+}
 
 
 def draw(status: Mapping[str, Any], console: Console) -> None:
     """Write *status*, as /v1/status has it, to *console*."""
+    ha = status["ha"]
     console.print(_headline(status))
+    for line in _loud(ha or {}):
+        console.print(line)
+    for warning in status["warnings"]:
+        console.print(f"[yellow]! {escape(warning)}[/]")
     console.print(
         f"lbctl {escape(status['version'])}, node {escape(status['node'])}, "
         f"up {duration(status['uptime_s'])}"
     )
-    _draw_ha(status, console)
-    for warning in status["warnings"]:
-        console.print(f"[yellow]! {escape(warning)}[/]")
+    if ha is not None:
+        _draw_ha(status, ha, console)
+    console.print()
     console.print(_programs(status["programs"]))
+    console.print()
     if status["haproxy"]["processes"]:
         console.print(_processes(status["haproxy"]))
+        console.print()
     for event in status["events"]:
         console.print(escape(line_of(event)), style="dim", overflow="fold")
-
-
-def duration(seconds: float | None) -> str:
-    """``4.2 s``, ``3 m 20 s``, ``5 h 01 m``, ``12 d 3 h``; ``-`` for None."""
-    if seconds is None:
-        return "-"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    whole = int(seconds)
-    if whole < 3600:
-        return f"{whole // 60} m {whole % 60:02d} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
 def _headline(status: Mapping[str, Any]) -> str:
@@ -54,39 +55,91 @@ def _headline(status: Mapping[str, Any]) -> str:
     if ha is None:
         role = "[bold red]role unknown[/]" if status["ha_error"] else "no virtual IP"
         return f"{node}  {role}"
-    since = datetime.fromtimestamp(ha["since"]).astimezone()
-    style = _ROLE_STYLE.get(ha["role"], "bold")
+    groups = groups_of(ha)
+    if len(groups) > 1:
+        held = [f"vhid {one.get('vhid')} {one.get('role')}" for one in groups]
+        return f"{node}  {escape(', '.join(held))}"
     why = f": {escape(ha['why'])}" if ha.get("why") else ""
-    return f"{node}  [{style}]{ha['role']}[/] since {since:%Y-%m-%d %H:%M:%S}{why}"
+    return f"{node}  {role_in_words(ha, time.time())}{why}"
 
 
-def _draw_ha(status: Mapping[str, Any], console: Console) -> None:
-    ha = status["ha"]
-    if ha is None:
-        return
-    console.print(
-        f"vhid {ha['vhid']} on {ha['interface']} ({ha['source']}), {ha['engine']}, "
-        f"advskew {ha['advskew']}, {ha['transitions']} transitions"
-    )
-    for entry in ha["addresses"]:
-        console.print(f"  {_address(entry, is_master=ha['role'] == 'MASTER')}")
-    console.print(f"  peer: {_peer(ha)}")
-    for fault in ha["faults"]:
-        console.print(f"[bold red]  fault: {escape(fault)}[/]")
-    refused = {why: count for why, count in (ha.get("refused") or {}).items() if count}
+def _loud(ha: Mapping[str, Any]) -> Iterator[str]:
+    """What must be seen first: findings, a pause, faults."""
+    for finding in ha.get("findings") or ():
+        kind, text = str(finding.get("kind")), str(finding.get("text"))
+        if kind != "paused":
+            style = "bold yellow" if kind in _MILD else "bold red"
+            yield f"[{style}]!! {escape(kind)}: {escape(text)}[/]"
+    paused = ha.get("paused")
+    if isinstance(paused, Mapping) and is_on(paused):
+        until = f", until {moment(paused['until'])}" if paused.get("until") else ""
+        since = f" since {moment(paused['since'])}" if paused.get("since") else ""
+        why = f": {paused['why']}" if paused.get("why") else ""
+        text = escape(f"PAUSED by {paused.get('by') or '?'}{since}{until}{why}")
+        yield f"[bold red]!! {text}; the addresses do not move, a dead master is not replaced[/]"
+    faults = [str(fault) for group in groups_of(ha) for fault in group.get("faults") or ()]
+    for fault in dict.fromkeys(faults):
+        yield f"[bold red]! fault: {escape(fault)}[/]"
+
+
+def _draw_ha(status: Mapping[str, Any], ha: Mapping[str, Any], console: Console) -> None:
+    table = hosts_table(status)
+    console.print()
+    if table is not None:
+        console.print(table)
+        console.print()
+    console.print(addresses_table(status))
+    console.print()
+    if table is None:
+        greets = others(ha) is not None
+        what = "none has greeted this one" if greets else "not known: they do not greet each other"
+        console.print(f"[yellow]other host: {what}[/]")
+    for group in groups_of(ha):
+        console.print(escape(_carp(group)))
+        _draw_heard(group, console)
+    if ha.get("scheduling"):
+        console.print(escape(f"scheduling {ha['scheduling']}"))
+    for line in _checks(ha.get("checks") or status.get("checks") or ()):
+        console.print(f"[yellow]! {escape(line)}[/]")
+    if ha.get("protection"):
+        console.print(escape(str(ha["protection"])), style="dim")
+
+
+def _checks(checks: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Those that are not well; vipd knows one more state than the agent, which asks."""
+    for check in checks:
+        state = check.get("state") or ("well" if check.get("is_well") is True else "fault")
+        if state != "well":
+            yield f"check {check.get('name')}: {state}: {check.get('what') or 'no answer yet'}"
+
+
+def _carp(group: Mapping[str, Any]) -> str:
+    """``vhid 178 on eth0 (10.0.1.11), native, every 50 ms, dead after 0.15 s, advskew 0 ...``."""
+    words = [
+        f"vhid {group.get('vhid')} on {group.get('interface')} ({group.get('source')})",
+        f"{group.get('engine')}",
+        f"advskew {group.get('advskew')}",
+    ]
+    if group.get("interval_ms"):
+        words.insert(-1, f"every {_interval(float(group['interval_ms']))}")
+    if group.get("dead_time_s"):
+        words.insert(-1, f"dead after {group['dead_time_s']:.3g} s")
+    words += [form.format(group[key]) for key, form in _CARP_WORDS.items() if group.get(key)]
+    if isinstance(loss := group.get("loss"), int | float) and loss > 0:
+        words.append(f"{loss:.0%} of the peer's are lost")
+    return ", ".join(words)
+
+
+def _interval(ms: float) -> str:
+    return f"{ms:g} ms" if ms < 1000 else f"{ms / 1000:g} s"
+
+
+def _draw_heard(group: Mapping[str, Any], console: Console) -> None:
+    console.print(f"peer: {_peer(group)}")
+    refused = {why: count for why, count in (group.get("refused") or {}).items() if count}
     if refused:
         told = ", ".join(f"{count} x {why}" for why, count in refused.items())
-        console.print(f"[yellow]  refused advertisements: {escape(told)}[/]")
-
-
-def _address(entry: Mapping[str, Any], *, is_master: bool) -> str:
-    address = escape(entry["address"])
-    if not entry["present"]:
-        return f"[bold red]{address} is missing[/]" if is_master else f"{address} not here"
-    lease_s = entry["lease_s"]
-    lease = "without a lease" if lease_s is None else f"lease {lease_s:.0f} s"
-    style = "green" if is_master else "bold red"
-    return f"[{style}]{address} here, {lease}[/]"
+        console.print(f"[yellow]refused advertisements: {escape(told)}[/]")
 
 
 def _peer(ha: Mapping[str, Any]) -> str:
@@ -100,7 +153,7 @@ def _peer(ha: Mapping[str, Any]) -> str:
 
 
 def _programs(programs: list[Mapping[str, Any]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for title in ("program", "state"):
         table.add_column(title)
     for title in ("pid", "up", "restarts"):
@@ -121,6 +174,7 @@ def _processes(haproxy: Mapping[str, Any]) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        show_edge=False,
         title=f"HAProxy {haproxy['version']}",
         title_justify="left",
     )

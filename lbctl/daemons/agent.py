@@ -39,7 +39,8 @@ def main() -> int:
 
 
 async def _live(spec: BundleSpec, run: RunDir) -> None:
-    events = EventLog(StateDir(Path(spec.state_dir)).events, spec.node)
+    state = StateDir(Path(spec.state_dir))
+    events = EventLog(state.events, spec.node, history=state.history)
     programs = SupervisorClient(run.supervisor_socket)
     agent = Agent(spec, run, programs, events)
     life = asyncio.ensure_future(_work(agent, programs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from lbctl.migrate.words import VARIABLE
@@ -27,8 +28,8 @@ _SECRETS = tuple(
         # redis: tcp-check send AUTH\ PASSWORD\r\n
         r"((?-i:\bAUTH)(?:\\?\s)+)(?P<secret>(?:\\[^rn]|[^\s\"'\\])+)",
         rf"(\bcluster-secret\s+)(?P<secret>{_WORD})",
-        # reqadd X-Api-Key:\ KEY, and ?token=TOKEN
-        rf"({_NAME}(?:=|:(?:\\?\s)*))(?P<secret>{_VALUE})",
+        # reqadd X-Api-Key:\ KEY, and ?token=TOKEN; the name of a file is none
+        rf"({_NAME}(?<!_file)(?:=|:(?:\\?\s)*))(?P<secret>{_VALUE})",
         # http-request set-header X-Api-Key KEY, http-check send hdr X-Api-Key KEY
         rf"((?:-header|\bhdr)\s+{_NAME}\s+)(?P<secret>{_VALUE})",
         # acl known req.hdr(X-Api-Key) -m str KEY
@@ -44,6 +45,15 @@ def masked(text: str) -> str:
     for pattern in _SECRETS:
         text = pattern.sub(_mask, text)
     return text
+
+
+def secrets_in(text: str) -> Iterator[str]:
+    """What :func:`masked` would hide, as it is written there."""
+    for pattern in _SECRETS:
+        for found in pattern.finditer(text):
+            groups = found.groupdict()
+            login = groups.get("login")
+            yield login.partition(":")[2] if login else groups.get("secret") or ""
 
 
 def printable(text: str) -> str:

@@ -23,6 +23,9 @@ class FakeVipd:
         is_silent: accepts, and says nothing.
         raw: sent in place of any answer.
         forced: the ``force`` of each handover asked for.
+        told: the checks of each word about them.
+        paused: what its status says of a pause.
+        more: further fields of its status.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,6 +38,9 @@ class FakeVipd:
         self.is_silent = False
         self.raw: bytes | None = None
         self.forced: list[bool] = []
+        self.told: list[list[dict[str, Any]]] = []
+        self.paused: dict[str, Any] | None = None
+        self.more: dict[str, Any] = {}
 
     async def __aenter__(self) -> FakeVipd:
         self._path.unlink(missing_ok=True)
@@ -47,10 +53,13 @@ class FakeVipd:
         for writer in self._writers:
             writer.transport.abort()
 
-    def tell(self, number: int, kind: str, text: str, at: float | None = None) -> None:
+    def tell(
+        self, number: int, kind: str, text: str, at: float | None = None, **fields: Any
+    ) -> None:
         """Something happened."""
         when = time.time() if at is None else at
-        self.events.append({"id": number, "at": when, "kind": kind, "text": text, "fields": {}})
+        event = {"id": number, "at": when, "kind": kind, "text": text, "fields": fields}
+        self.events.append(event)
         self._news.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -74,11 +83,24 @@ class FakeVipd:
             await self._tell_all(writer)
             return
         answer: dict[str, Any] = {"ok": True, "status": self.status()}
+        if word["op"] == "health":
+            self.told.append(word["checks"])
         if word["op"] == "handover":
             self.forced.append(word["force"])
             answer = {"ok": True, "report": {"left": True, "taken_over_by": "10.0.1.12"}}
             answer = answer if self.role == "MASTER" else NOT_MASTER
+        elif word["op"] in ("pause", "resume"):
+            self._pause(word)
+            answer = {"ok": True}
         writer.write(json.dumps(answer).encode() + b"\n")
+
+    def _pause(self, word: dict[str, Any]) -> None:
+        if word["op"] == "resume":
+            self.paused = None
+            return
+        until = None if word["for_s"] is None else time.time() + word["for_s"]
+        since = time.time()
+        self.paused = {"by": word["by"], "why": word["why"], "since": since, "until": until}
 
     async def _tell_all(self, writer: asyncio.StreamWriter) -> None:
         told = 0
@@ -112,6 +134,8 @@ class FakeVipd:
             "transitions": 1,
             "refused": {},
             "pid": os.getpid(),
+            "paused": self.paused,
+            **self.more,
         }
 
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbctl.agent.eventlog import KEPT, Event, EventLog
+from lbctl.agent.eventlog import KEPT, MAX_BYTES, Event, EventLog, read_events
 
 
-def _log(directory: Path, **more: int) -> EventLog:
-    return EventLog(directory / "events.jsonl", "node", wall=lambda: 42.0, **more)
+def _log(directory: Path, max_bytes: int = MAX_BYTES) -> EventLog:
+    path = directory / "events.jsonl"
+    return EventLog(path, "node", wall=lambda: 42.0, max_bytes=max_bytes)
 
 
 def test_ids_grow_over_restarts(tmp_path: Path) -> None:
@@ -110,3 +111,50 @@ def test_a_follower_gets_what_it_missed_and_what_comes(tmp_path: Path) -> None:
         return seen
 
     assert asyncio.run(follow()) == ["missed", "one", "two", None]
+
+
+def _with_history(directory: Path, max_bytes: int) -> EventLog:
+    path = directory / "events.jsonl"
+    return EventLog(path, "node", history=directory / "history.jsonl", max_bytes=max_bytes)
+
+
+def test_chatter_does_not_push_out_what_moved_the_addresses(tmp_path: Path) -> None:
+    log = _with_history(tmp_path, 2000)
+    log.append("role", "BACKUP -> MASTER")
+    for number in range(200):
+        log.append("program", f"nginx ended for the {number}th time")
+
+    events, _ = read_events(tmp_path / "events.jsonl")
+    lasting, _ = read_events(tmp_path / "history.jsonl")
+    newest = _with_history(tmp_path, 2000).newest("role")
+
+    assert "role" not in {event.kind for event in events}
+    assert [event.text for event in lasting] == ["BACKUP -> MASTER"]
+    assert newest is not None
+    assert newest.text == "BACKUP -> MASTER"
+
+
+def test_ids_go_on_when_only_the_history_is_left(tmp_path: Path) -> None:
+    _with_history(tmp_path, 2000).append("role", "INIT -> BACKUP")
+    (tmp_path / "events.jsonl").unlink()
+
+    assert _with_history(tmp_path, 2000).append("role", "next").id == 2
+
+
+def test_a_history_that_cannot_be_written_is_told_and_costs_no_event(tmp_path: Path) -> None:
+    (tmp_path / "history.jsonl").mkdir()
+    log = _with_history(tmp_path, 2000)
+    log.append("role", "INIT -> BACKUP")
+
+    assert "history.jsonl" in (log.error or "")
+    assert [event.text for event in _with_history(tmp_path, 2000).since(0)] == ["INIT -> BACKUP"]
+
+
+def test_lines_that_are_no_events_are_counted(tmp_path: Path) -> None:
+    _log(tmp_path).append("program", "one")
+    with (tmp_path / "events.jsonl").open("ab") as stream:
+        stream.write(b"\x00garbage\n{}\n")
+
+    events, garbage = read_events(tmp_path / "events.jsonl")
+
+    assert ([event.text for event in events], garbage) == (["one"], 2)

@@ -21,8 +21,16 @@ from tests.fakes.vipd import FakeVipd
 from tests.unit.agent.test_agent import new_agent
 
 
-def _served(agent: Agent, use: Callable[[ApiClient], Any], role: str | None = "MASTER") -> Any:
-    """What *use* returns, run in a thread while *agent* is served; *role* None: without vipd."""
+def served(
+    agent: Agent,
+    use: Callable[[ApiClient], Any],
+    role: str | None = "MASTER",
+    raw: bytes | None = None,
+) -> Any:
+    """
+    What *use* returns, run in a thread while *agent* is served; *role* None: without vipd, which
+    says *raw* to everything.
+    """
 
     async def live() -> Any:
         agent.run_dir.api.mkdir(exist_ok=True)
@@ -31,7 +39,7 @@ def _served(agent: Agent, use: Callable[[ApiClient], Any], role: str | None = "M
             if role is None:
                 return await asyncio.to_thread(use, ApiClient(agent.run_dir))
             async with FakeVipd(agent.run_dir.vipd_socket) as vipd:
-                vipd.role = role
+                vipd.role, vipd.raw = role, raw
                 return await asyncio.to_thread(use, ApiClient(agent.run_dir))
         finally:
             await runner.cleanup()
@@ -45,7 +53,7 @@ def test_it_lives_and_is_not_ready_and_says_why(tmp_path: Path) -> None:
         with pytest.raises(LbctlError, match="no HAProxy process answers"):
             client.get("/readyz")
 
-    _served(new_agent(tmp_path), use)
+    served(new_agent(tmp_path), use)
 
 
 def test_a_status_has_every_part(tmp_path: Path) -> None:
@@ -54,11 +62,11 @@ def test_a_status_has_every_part(tmp_path: Path) -> None:
     agent.run_dir.log.mkdir()
     agent.run_dir.log_counters.write_text('{"dropped": {"nginx": 3}}')
 
-    status = _served(agent, lambda client: client.get("/v1/status"))
+    status = served(agent, lambda client: client.get("/v1/status"))
 
     assert set(status) == {
         "version", "node", "hostname", "started_at", "uptime_s", "ha", "ha_error",
-        "programs", "haproxy", "log", "warnings", "events",
+        "checks", "programs", "haproxy", "digests", "log", "warnings", "events",
     }  # fmt: skip
     assert status["ha"]["role"] == "MASTER"
     assert [program["name"] for program in status["programs"]] == ["nginx", "vipd", "agent"]
@@ -69,7 +77,7 @@ def test_a_status_has_every_part(tmp_path: Path) -> None:
 
 
 def test_a_status_without_vipd_says_so(tmp_path: Path) -> None:
-    status = _served(new_agent(tmp_path), lambda client: client.get("/v1/status"), role=None)
+    status = served(new_agent(tmp_path), lambda client: client.get("/v1/status"), role=None)
 
     assert status["ha"] is None
     assert "vipd.sock: status: No such file" in status["ha_error"]
@@ -77,7 +85,7 @@ def test_a_status_without_vipd_says_so(tmp_path: Path) -> None:
 
 
 def test_a_handover_reports(tmp_path: Path) -> None:
-    answer = _served(new_agent(tmp_path), lambda client: client.post("/v1/handover", {}))
+    answer = served(new_agent(tmp_path), lambda client: client.post("/v1/handover", {}))
 
     assert answer["report"]["taken_over_by"] == "10.0.1.12"
 
@@ -87,7 +95,7 @@ def test_a_backup_has_nothing_to_hand_over(tmp_path: Path) -> None:
         with pytest.raises(NotMasterError, match="this node is BACKUP"):
             client.post("/v1/handover", {"force": True})
 
-    _served(new_agent(tmp_path), use, role="BACKUP")
+    served(new_agent(tmp_path), use, role="BACKUP")
 
 
 def test_a_bundle_without_a_vip_has_nothing_to_hand_over(tmp_path: Path) -> None:
@@ -96,7 +104,7 @@ def test_a_bundle_without_a_vip_has_nothing_to_hand_over(tmp_path: Path) -> None
         with pytest.raises(NotMasterError, match="without a virtual IP"):
             client.post("/v1/handover", {})
 
-    _served(new_agent(tmp_path, group=None), use)
+    served(new_agent(tmp_path, group=None), use)
 
 
 def test_a_handover_without_vipd_is_unreachable(tmp_path: Path) -> None:
@@ -104,7 +112,7 @@ def test_a_handover_without_vipd_is_unreachable(tmp_path: Path) -> None:
         with pytest.raises(UnreachableError, match=r"vipd\.sock: handover: No such file"):
             client.post("/v1/handover", {})
 
-    _served(new_agent(tmp_path), use, role=None)
+    served(new_agent(tmp_path), use, role=None)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +130,7 @@ def test_a_wrong_question_gets_an_error_in_json(tmp_path: Path, path: str, wante
         with pytest.raises(LbctlError, match=wanted):
             client.get(path)
 
-    _served(new_agent(tmp_path), use)
+    served(new_agent(tmp_path), use)
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b'{"force": "yes"}'])
@@ -136,7 +144,7 @@ def test_force_is_a_boolean_in_an_object(tmp_path: Path, body: bytes) -> None:
         ):
             pass
 
-    _served(agent, use)
+    served(agent, use)
 
 
 def test_events_come_as_a_list_with_limit_and_since(tmp_path: Path) -> None:
@@ -154,7 +162,7 @@ def test_events_come_as_a_list_with_limit_and_since(tmp_path: Path) -> None:
             ids("/v1/events?since=3")(client),
         ]
 
-    assert _served(agent, use) == [[1, 2, 3, 4, 5], [4, 5], [4, 5]]
+    assert served(agent, use) == [[1, 2, 3, 4, 5], [4, 5], [4, 5]]
 
 
 def test_a_stream_resumes_after_the_last_event_id(tmp_path: Path) -> None:
@@ -170,7 +178,7 @@ def test_a_stream_resumes_after_the_last_event_id(tmp_path: Path) -> None:
                 return seen
         return seen
 
-    assert _served(agent, use) == [2, 3]
+    assert served(agent, use) == [2, 3]
 
 
 def test_the_socket_is_for_its_group_and_replaces_a_stale_one(tmp_path: Path) -> None:
@@ -181,7 +189,7 @@ def test_the_socket_is_for_its_group_and_replaces_a_stale_one(tmp_path: Path) ->
     def use(_client: ApiClient) -> int:
         return stat.S_IMODE(agent.run_dir.api_socket.stat().st_mode)
 
-    assert _served(agent, use) == 0o660
+    assert served(agent, use) == 0o660
 
 
 def test_no_bundle_is_said_with_the_way_out(tmp_path: Path) -> None:

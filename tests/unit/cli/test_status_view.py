@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from lbctl.cli.handover import in_words
-from lbctl.cli.status_view import draw, duration
+from lbctl.cli.status_view import draw
 from tests.fakes.vipd import FakeVipd
 
 
@@ -42,10 +41,43 @@ def _status(**changes: Any) -> dict[str, Any]:
     return status | changes
 
 
-def _drawn(status: dict[str, Any]) -> str:
+def _drawn(status: dict[str, Any], width: int = 100) -> str:
     out = io.StringIO()
-    draw(status, Console(file=out, width=100, highlight=False))
+    draw(status, Console(file=out, width=width, highlight=False))
     return out.getvalue()
+
+
+def _group(vhid: int = 7, role: str = "BACKUP", **more: Any) -> dict[str, Any]:
+    group = {"vhid": vhid, "vip": "10.0.1.201", "role": role, "since": 1_700_000_100.0}
+    return {**group, "why": "ucarp listens", "advskew": 0, "faults": [], "severity": 0, **more}
+
+
+def _other(**more: Any) -> dict[str, Any]:
+    """What a greeting of the other host became."""
+    return {
+        "node": "8899aabbccddeeff",
+        "hostname": "lb2",
+        "address": "10.0.1.12",
+        "version": "1.0",
+        "engine": "ucarp",
+        "groups": [_group()],
+        "digests": {"haproxy.cfg": "aa", "certs": "bb"},
+        "pause": None,
+        "seen_s_ago": 0.4,
+        "is_fresh": True,
+        "clock_offset_s": 0.0,
+        **more,
+    }
+
+
+def _with(*peers: dict[str, Any], **ha: Any) -> dict[str, Any]:
+    status = _status(digests={"haproxy.cfg": "aa", "certs": "bb"})
+    status["ha"] |= {"peers": list(peers), **ha}
+    return status
+
+
+def _row(text: str, label: str) -> str:
+    return next(line for line in text.splitlines() if line.startswith(label))
 
 
 def test_one_glance_holds_what_matters() -> None:
@@ -55,7 +87,7 @@ def test_one_glance_holds_what_matters() -> None:
         "lb1  MASTER since",
         "nobody else speaks",
         "up 1 h 06 m",
-        "10.0.1.201/32 here, lease 2 s",
+        "10.0.1.201/32   lb1, lease 2 s",
         "peer: none heard (a BACKUP is silent)",
         "silent for 3.2 s",
         "BACKUP -> MASTER: [why]",
@@ -68,7 +100,7 @@ def test_a_master_without_its_address_is_told() -> None:
     status = _status()
     status["ha"]["addresses"] = [{"address": "10.0.1.201/32", "present": False, "lease_s": None}]
 
-    assert "10.0.1.201/32 is missing" in _drawn(status)
+    assert "MISSING on lb1, the MASTER" in _drawn(status)
 
 
 def test_faults_peer_and_refused_packets_are_told() -> None:
@@ -93,36 +125,154 @@ def test_no_role_is_unknown_or_not_wanted(error: str | None, wanted: str) -> Non
     assert wanted in _drawn(_status(ha=None, ha_error=error))
 
 
+def test_both_hosts_stand_side_by_side() -> None:
+    text = _drawn(_with(_other()))
+
+    assert "lb1 (this host)" in text
+    assert "MASTER since" in _row(text, "role")
+    assert "BACKUP since" in _row(text, "role")
+    assert _row(text, "health").split() == ["health", "well", "well"]
+    assert "the same" in _row(text, "configuration")
+    assert "0.4 s ago" in _row(text, "heard")
+
+
+def test_a_drift_names_its_parts() -> None:
+    text = _drawn(_with(_other(digests={"haproxy.cfg": "xx", "certs": "bb"}, version="1.1")))
+
+    assert "differs: haproxy.cfg" in _row(text, "configuration")
+    assert "1.1, ucarp" in _row(text, "lbctl   ")
+
+
 @pytest.mark.parametrize(
-    ("seconds", "text"),
+    ("more", "wanted"),
     [
-        (None, "-"),
-        (0.04, "0.0 s"),
-        (59.9, "59.9 s"),
-        (200.0, "3 m 20 s"),
-        (18_060.0, "5 h 01 m"),
-        (1_047_600.0, "12 d 3 h"),
+        ({"groups": [_group(faults=["nginx is FATAL"])]}, "fault: nginx is FATAL"),
+        ({"groups": [_group(can_serve=False)]}, "cannot serve"),
+        ({"seen_s_ago": 9.0, "is_fresh": False}, "silent for 9.0 s"),
+        ({"is_fresh": False}, "and does not hear this host"),
+        ({"groups": []}, "does not have it"),
     ],
 )
-def test_durations_are_readable(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == text
+def test_what_is_wrong_with_the_other_host_is_told(more: dict[str, Any], wanted: str) -> None:
+    assert wanted in _drawn(_with(_other(**more)), width=130)
 
 
-def test_a_handover_is_told_in_words() -> None:
-    report = {
-        "drained_s": 1.52,
-        "undrained": 2,
-        "taken_over_by": "10.0.1.12",
-        "takeover_ms": 412.4,
-        "destroyed": 2,
-        "off_ms": 1.25,
-        "left": True,
+@pytest.mark.parametrize(
+    ("own", "other", "wanted"),
+    [
+        ("MASTER", "BACKUP", "lb1, lease 2 s"),
+        ("BACKUP", "MASTER", "lb2"),
+        ("MASTER", "MASTER", "lb1, lease 2 s AND lb2"),
+        ("BACKUP", "BACKUP", "nobody"),
+    ],
+)
+def test_the_holder_of_an_address_is_named(own: str, other: str, wanted: str) -> None:
+    held = [{"address": "10.0.1.201/32", "present": own == "MASTER", "lease_s": 2.5}]
+    status = _with(_other(groups=[_group(role=other)]), role=own, addresses=held)
+
+    told = _row(_drawn(status), "10.0.1.201/32").removeprefix("10.0.1.201/32").strip()
+    assert told.split("   ")[0] == wanted
+
+
+def test_an_address_on_a_backup_is_no_peace() -> None:
+    held = [{"address": "10.0.1.201/32", "present": True, "lease_s": 2.5}]
+    status = _with(_other(groups=[_group(role="MASTER")]), role="BACKUP", addresses=held)
+
+    assert "lb1, which is no MASTER AND lb2" in _drawn(status)
+
+
+def test_a_silent_master_holds_nothing_for_sure() -> None:
+    silent = _other(groups=[_group(role="MASTER")], seen_s_ago=60.0, is_fresh=False)
+    text = _drawn(_with(silent, role="BACKUP", addresses=[{"address": "a", "present": False}]))
+
+    assert "last known: MASTER" in text
+    assert _row(text, "a ").split()[1] == "not"
+
+
+def test_why_it_moved_is_the_word_of_who_took_it_last() -> None:
+    newer = _other(groups=[_group(role="MASTER", why="lb1 resigned", since=1_700_009_999.0)])
+
+    assert "lb1 resigned" in _row(_drawn(_with(newer)), "10.0.1.201/32")
+
+
+def test_findings_and_a_pause_are_loud_and_come_first() -> None:
+    findings = [{"kind": "both MASTER", "text": "lb2 [10.0.1.12] too"}, {"kind": "paused"}]
+    paused = {"by": "root@lb1", "why": "disks", "since": 1_700_000_000.0, "until": 1_700_003_600.0}
+    lines = _drawn(_with(_other(), findings=findings, paused=paused), width=200).splitlines()
+
+    assert lines[1] == "!! both MASTER: lb2 [10.0.1.12] too"
+    assert lines[2].startswith("!! PAUSED by root@lb1 since 2023-11-1")
+    assert lines[2].endswith(": disks; the addresses do not move, a dead master is not replaced")
+
+
+def test_no_pause_is_no_word() -> None:
+    assert "PAUSED" not in _drawn(_with(_other(), paused={"is_on": False, "by": "root"}))
+
+
+def test_several_groups_have_a_line_each() -> None:
+    second = {
+        "vhid": 8,
+        "role": "BACKUP",
+        "since": 1_700_000_050.0,
+        "why": "10.0.1.12 speaks",
+        "addresses": [{"address": "10.0.1.202/32", "present": False, "lease_s": None}],
     }
+    other = _other(groups=[_group(), _group(8, "MASTER", why="no other master heard")])
+    text = _drawn(_with(other, groups=[{}, second]), width=120)
 
-    assert in_words(report) == [
-        "clients were waited for 1.5 s; 2 connections were left",
-        "10.0.1.12 took over after 412 ms",
-        "2 connections were reset",
-        "this node gave the addresses away 1.2 ms later",
-    ]
-    assert in_words({"left": False})[-1] == "this node keeps the addresses"
+    assert text.startswith("lb1  vhid 7 MASTER, vhid 8 BACKUP")
+    assert "MASTER since" in _row(text, "vhid 8 ")
+    assert "no other master heard" in _row(text, "10.0.1.202/32")
+    assert _row(text, "vhid 8 on eth0").startswith("vhid 8 on eth0 (10.0.1.11), ucarp")
+
+
+def test_engine_interval_and_protection_are_told() -> None:
+    text = _drawn(
+        _with(
+            engine="native",
+            interval_ms=50,
+            dead_time_s=0.15,
+            scheduling="normal: SYS_NICE is missing",
+            protection="10.0.1.12 runs ucarp: its advskew is not protected",
+            loss=0.3,
+            checks=[
+                {"name": "web", "state": "fault", "what": "HTTP 503"},
+                {"name": "db", "state": "unknown", "what": ""},
+                {"name": "link", "state": "well", "what": "eth1 is up"},
+            ],
+        ),
+        width=160,
+    )
+
+    assert "native, every 50 ms, dead after 0.15 s, advskew 0" in text
+    assert "30% of the peer's are lost" in text
+    assert "normal: SYS_NICE is missing" in text
+    assert "its advskew is not protected" in text
+    assert "! check web: fault: HTTP 503\n! check db: unknown: no answer yet\n" in text
+    assert "eth1" not in text
+
+
+def test_checks_are_told_while_vipd_says_nothing_of_them() -> None:
+    checks = [{"name": "web", "is_well": False, "what": "HTTP 503"}, {"is_well": True}]
+
+    assert "! check web: fault: HTTP 503" in _drawn(_status(checks=checks))
+
+
+@pytest.mark.parametrize(
+    ("ha", "wanted"),
+    [({"peers": []}, "other host: none has greeted"), ({}, "they do not greet each other")],
+)
+def test_an_unknown_other_host_is_told(ha: dict[str, Any], wanted: str) -> None:
+    status = _status()
+    status["ha"] |= ha
+
+    assert wanted in _drawn(status)
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    long = _other(hostname="a-host-with-a-long-name.example.org", version="0.1.0+dev.20261122")
+    text = _drawn(_with(long), width=width)
+
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert "\x1b" not in text

@@ -1,0 +1,136 @@
+"""
+The API's commands: handover, pause and resume, as operators ask for them.
+
+Owns their bodies and the record of who asked: the kernel knows that of a Unix socket's other end.
+What is done, and whether at all, is vipd's.
+"""
+
+from __future__ import annotations
+
+import json
+import pwd
+import socket
+import struct
+from typing import Any
+
+from aiohttp import web
+
+from lbctl.agent.agent import Agent
+from lbctl.agent.vipd import VipdClient, VipdRefusedError
+from lbctl.api.served import AGENT
+from lbctl.errors import EXIT_NOT_MASTER, VipdError
+from lbctl.spec import GroupSpec
+
+#: A planned move: draining, then waiting for the peer, seconds on top of ``drain_s``.
+HANDOVER_EXTRA_S = 10.0
+#: A word to vipd that it only has to write down.
+WORD_S = 5.0
+PAUSE_MAX_S = 30 * 86400.0
+WHY_MAX = 80
+
+
+async def handover(request: web.Request) -> web.Response:
+    """Move the addresses to the peer; ``{"force": false}``."""
+    agent = request.app[AGENT]
+    asked = await _asked(request, {"force": False})
+    force = asked["force"]
+    if not isinstance(force, bool):
+        raise web.HTTPBadRequest(reason='"force" is true or false')
+    vipd, group = _vipd(agent, "handover")
+    by = _record(agent, request, "handover", " --force" if force else "")
+    limit_s = group.drain_s + HANDOVER_EXTRA_S
+    try:
+        report = await vipd.handover(force=force, limit_s=limit_s)
+    except VipdError as error:
+        raise _recorded(agent, "handover", error) from None
+    return web.json_response({"report": report, "by": by})
+
+
+async def pause(request: web.Request) -> web.Response:
+    """The addresses are not to move; ``{"why": "", "for_s": null}``."""
+    agent = request.app[AGENT]
+    asked = await _asked(request, {"why": "", "for_s": None})
+    why, for_s = asked["why"], asked["for_s"]
+    if not isinstance(why, str) or len(why) > WHY_MAX or not why.isprintable():
+        raise web.HTTPBadRequest(reason=f'"why" is one line of at most {WHY_MAX} characters')
+    if for_s is not None and not _is_duration(for_s):
+        raise web.HTTPBadRequest(reason=f'"for_s" is null or seconds, 1 to {PAUSE_MAX_S:.0f}')
+    vipd, _ = _vipd(agent, "pause")
+    long = "" if for_s is None else f" for {for_s:g} s"
+    by = _record(agent, request, "pause", long + (f": {why}" if why else ""))
+    try:
+        answer = await vipd.pause(by=by, why=why, for_s=for_s, limit_s=WORD_S)
+    except VipdError as error:
+        raise _recorded(agent, "pause", error) from None
+    return web.json_response({**answer, "by": by})
+
+
+async def resume(request: web.Request) -> web.Response:
+    """They may move again; no body."""
+    agent = request.app[AGENT]
+    vipd, _ = _vipd(agent, "resume")
+    by = _record(agent, request, "resume", "")
+    try:
+        answer = await vipd.resume(by=by, limit_s=WORD_S)
+    except VipdError as error:
+        raise _recorded(agent, "resume", error) from None
+    return web.json_response({**answer, "by": by})
+
+
+def _vipd(agent: Agent, what: str) -> tuple[VipdClient, GroupSpec]:
+    if agent.vipd is not None and agent.spec.group is not None:
+        return agent.vipd, agent.spec.group
+    text = f"{what}: this bundle was started without a virtual IP; there is nothing to move"
+    raise VipdRefusedError(text, EXIT_NOT_MASTER)
+
+
+async def _asked(request: web.Request, defaults: dict[str, Any]) -> dict[str, Any]:
+    """The body's keys over *defaults*; HTTP 400 for a body that is no such object."""
+    wanted = f"a JSON object like {json.dumps(defaults)} is wanted"
+    try:
+        asked = json.loads(await request.text() or "{}")
+    except ValueError as error:
+        raise web.HTTPBadRequest(reason=wanted) from error
+    if not isinstance(asked, dict) or asked.keys() - defaults.keys():
+        raise web.HTTPBadRequest(reason=wanted)
+    return {**defaults, **asked}
+
+
+def _is_duration(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 1 <= value <= PAUSE_MAX_S
+
+
+def _record(agent: Agent, request: web.Request, what: str, more: str) -> str:
+    """Note who asked; the name, and the host it was asked on."""
+    uid, pid = _asker(request)
+    by = f"{_name_of(uid)}@{agent.spec.hostname}"
+    agent.note(
+        "command", f"{what}{more}, asked for by {by}", {"what": what, "uid": uid, "pid": pid}
+    )
+    return by
+
+
+def _recorded(agent: Agent, what: str, error: VipdError) -> VipdError:
+    agent.note("command", f"{what} was not done: {error}", {"what": what})
+    return error
+
+
+def _asker(request: web.Request) -> tuple[int | None, int | None]:
+    """uid and pid of the other end; None where the kernel does not tell."""
+    end = None if request.transport is None else request.transport.get_extra_info("socket")
+    if end is None:
+        return None, None
+    size = struct.calcsize("3i")
+    pid, uid, _ = struct.unpack("3i", end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return uid, pid
+
+
+def _name_of(uid: int | None) -> str:
+    if uid is None:
+        return "somebody"
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"

@@ -1,0 +1,15 @@
+"""Waiting inside an event loop, which goes on meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+async def until(claim: Callable[[], object], what: str, *, within_s: float = 5.0) -> None:
+    """Return once *claim* holds."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within_s
+    while not claim():
+        assert loop.time() < deadline, f"{what}: not within {within_s:g} s"
+        await asyncio.sleep(0.002)

@@ -18,7 +18,7 @@ from lbctl.lab.hosts import Lab, missing_programs
 from lbctl.lab.live import stay
 from lbctl.lab.pair import Pair, make_pair
 from lbctl.lab.probe import Probe
-from lbctl.lab.story import STEPS, Outcome
+from lbctl.lab.story import Engine, Outcome, Step, steps
 from lbctl.lab.wait import LabError
 
 _NEEDED = {
@@ -35,13 +35,16 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Play one round and end.")] = False,
+    engine: Annotated[
+        Engine, typer.Option("--engine", help="Who decides: ucarp, or vipd itself every 50 ms.")
+    ] = Engine.UCARP,
 ) -> None:
     """Two hosts in network namespaces: the virtual IP moves, a client measures the outage."""
-    _check()
+    _check(engine)
     console = Console()
     with _ended_by_signals(), Lab() as lab:
         try:
-            outcomes = _show(console, lab, once)
+            outcomes = _show(console, lab, engine, once)
         finally:
             # Another Ctrl-C must not leave half a lab behind.
             for number in _SIGNALS:
@@ -49,13 +52,13 @@ def demo(
     _judge(outcomes)
 
 
-def _show(console: Console, lab: Lab, once: bool) -> list[Outcome]:
+def _show(console: Console, lab: Lab, engine: Engine, once: bool) -> list[Outcome]:
     hosts = ", ".join(f"{host.name} {host.address}" for host in lab.hosts.values())
     console.print(f"hosts in network namespaces: {hosts}", highlight=False, soft_wrap=True)
     pair = make_pair(lab)
     with pair.probe() as probe:
-        outcomes = [_play(console, number, pair, probe) for number in range(len(STEPS))]
-        _summarise(console, outcomes)
+        outcomes = [_play(console, step, pair, probe) for step in steps(engine)]
+        _summarise(console, engine, outcomes)
         if not once:
             with suppress(KeyboardInterrupt):
                 stay(console, pair, probe)
@@ -63,8 +66,7 @@ def _show(console: Console, lab: Lab, once: bool) -> list[Outcome]:
     return outcomes
 
 
-def _play(console: Console, number: int, pair: Pair, probe: Probe) -> Outcome:
-    step = STEPS[number]
+def _play(console: Console, step: Step, pair: Pair, probe: Probe) -> Outcome:
     try:
         with console.status(f"{step.title} ..."):
             outcome = step.play(pair, probe)
@@ -73,17 +75,16 @@ def _play(console: Console, number: int, pair: Pair, probe: Probe) -> Outcome:
         what = f"the virtual IP did not come back: {error}; the lab has been removed"
         raise ValidationError([Problem(f"demo: {step.title}", what)]) from error
     mark = "[green]✓[/]" if outcome.ok else "[red]✗[/]"
-    seen = "client outage" if number else "the client's first answer after"
     console.print(
-        f"{mark} {step.title}: {outcome.happened} ... {seen} {outcome.outage_ms:.0f} ms",
+        f"{mark} {step.title}: {outcome.happened} ... {step.seen} {outcome.outage_ms:.0f} ms",
         highlight=False,
         soft_wrap=True,
     )
     return outcome
 
 
-def _summarise(console: Console, outcomes: Sequence[Outcome]) -> None:
-    table = Table(title="what the client saw: a new connection every 10 ms")
+def _summarise(console: Console, engine: Engine, outcomes: Sequence[Outcome]) -> None:
+    table = Table(title=f"what the client saw under {engine}: a new connection every 10 ms")
     table.add_column("step")
     for column in ("outage", "allowed", "requests", "without an answer"):
         table.add_column(column, justify="right")
@@ -112,11 +113,12 @@ def _judge(outcomes: Sequence[Outcome]) -> None:
         raise ValidationError(problems)
 
 
-def _check() -> None:
+def _check(engine: Engine) -> None:
     if os.geteuid() != 0:
         message = "demo: making network namespaces needs root; run it with sudo"
         raise UsageError(message)
-    missing = missing_programs(_NEEDED)
+    needed = {one: package for one, package in _NEEDED.items() if one != "ucarp"}
+    missing = missing_programs(_NEEDED if engine is Engine.UCARP else needed)
     if missing:
         raise ValidationError(
             Problem(program, f"not installed: apt-get install {package}, or make setup")

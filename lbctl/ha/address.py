@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Self
 
 from lbctl.errors import NetlinkError
@@ -83,11 +84,7 @@ class Addresses:
             InterfaceGoneError, NetlinkError: nothing is known.
         """
         index = self._index("reading addresses")
-        return {
-            _cidr(message): _lease_of(message)
-            for message in self._dump()
-            if message["index"] == index
-        }
+        return {_cidr(message): _lease_of(message) for message in self._dump(of_index=index)}
 
     def hold(self, cidr: str, *, lease_s: int = 3) -> None:
         """
@@ -111,7 +108,7 @@ class Addresses:
         """
         try:
             what = f"removing {cidr}"
-            self._change(what, _RTM_DELADDR, 0, _addressed(cidr, self._index(what)))
+            self._change(what, _RTM_DELADDR, 0, _dropped(cidr, self._index(what)))
         except InterfaceGoneError:
             return
         except NetlinkError as error:
@@ -140,21 +137,22 @@ class Addresses:
             message = f"{what} on {self.interface}: there is no such interface"
             raise InterfaceGoneError(message) from error
 
-    def _change(self, what: str, kind: int, flags: int, message: Any) -> None:
+    def _change(self, what: str, kind: int, flags: int, message: bytes) -> None:
         try:
-            self._netlink.execute(Request(kind, flags, _encoded(message)))
+            self._netlink.execute(Request(kind, flags, message))
         except OSError as error:
             text = f"{what} on {self.interface}: {_meaning(error)}"
             wrong = InterfaceGoneError if error.errno == errno.ENODEV else NetlinkError
             raise wrong(text) from error
 
-    def _dump(self) -> list[Any]:
+    def _dump(self, *, of_index: int = 0) -> list[Any]:
         try:
             answer = self._netlink.dump(Request(_RTM_GETADDR, 0, _encoded(_message())))
         except OSError as error:
             message = f"reading addresses on {self.interface}: {_meaning(error)}"
             raise NetlinkError(message) from error
-        return [_decoded(message) for message in answer]
+        # Reading one takes longer than all the rest, and a host may have a thousand elsewhere.
+        return [_decoded(one) for one in answer if of_index in (0, _index_in(one))]
 
 
 @cache
@@ -183,7 +181,14 @@ def _addressed(cidr: str, index: int) -> Any:
     return message
 
 
-def _held(cidr: str, index: int, lease_s: int) -> Any:
+@lru_cache
+def _dropped(cidr: str, index: int) -> bytes:
+    return _encoded(_addressed(cidr, index))
+
+
+@lru_cache
+def _held(cidr: str, index: int, lease_s: int) -> bytes:
+    # Once: making it takes longer than setting the address, and a take-over is outage.
     message = _addressed(cidr, index)
     preferred_s = lease_s
     if message["family"] == socket.AF_INET6:
@@ -193,12 +198,17 @@ def _held(cidr: str, index: int, lease_s: int) -> Any:
         message["attrs"].append(("IFA_FLAGS", flags))
     lease = {"ifa_preferred": preferred_s, "ifa_valid": lease_s, "cstamp": 0, "tstamp": 0}
     message["attrs"].append(("IFA_CACHEINFO", lease))
-    return message
+    return _encoded(message)
 
 
 def _encoded(message: Any) -> bytes:
     message.encode()
     return bytes(message.data[HEADER.size :])
+
+
+def _index_in(message: Message) -> int:
+    """``ifa_index`` of a ``struct ifaddrmsg``, unread."""
+    return int.from_bytes(message.payload[4:8], sys.byteorder)
 
 
 def _decoded(message: Message) -> Any:

@@ -19,8 +19,11 @@ from lbctl.errors import EXIT_OK, LbctlError, UnreachableError
 from lbctl.ha.address import Addresses
 from lbctl.ha.announce import Sender
 from lbctl.ha.carp import Password, resignation
-from lbctl.layout import RunDir
-from lbctl.spec import GroupSpec, read_spec
+from lbctl.ha.counter import Clockwork, TagKey
+from lbctl.ha.memory import Memory
+from lbctl.ha.mouth import Mouth, Multicast, Unicast
+from lbctl.layout import RunDir, StateDir
+from lbctl.spec import BundleSpec, GroupSpec, read_spec
 
 #: vipd is told of supervisord's end by the kernel, and needs milliseconds.
 VIPD_WAIT_S = 1.0
@@ -31,22 +34,24 @@ def main(arguments: list[str]) -> int:
     """Returns an exit code, which the service manager ignores."""
     run = RunDir(Path(arguments[0]))
     try:
-        group = read_spec(run.spec).group
+        spec = read_spec(run.spec)
     except UnreachableError:
         # Refused before anything was started.
         return EXIT_OK
-    if group is None:
+    if not spec.groups:
         return EXIT_OK
     _wait_for_vipd(run.vipd_socket)
-    try:
-        _give_away(group, run)
-    except LbctlError as error:
-        _say(f"{error}; what is still here goes with its lease, within seconds")
-        return error.exit_code
-    return EXIT_OK
+    code = EXIT_OK
+    for group in spec.groups:
+        try:
+            _give_away(spec, group, run)
+        except LbctlError as error:
+            _say(f"{error}; what is still here goes with its lease, within seconds")
+            code = error.exit_code
+    return code
 
 
-def _give_away(group: GroupSpec, run: RunDir) -> None:
+def _give_away(spec: BundleSpec, group: GroupSpec, run: RunDir) -> None:
     with Addresses(group.interface) as table:
         present = table.present()
         # Without a lease it is not ours.
@@ -55,15 +60,23 @@ def _give_away(group: GroupSpec, run: RunDir) -> None:
             table.drop(address)
     if held:
         _say(f"the bundle was killed: {', '.join(held)} removed here, the peer told")
-        frame = resignation(
-            group.vhid,
-            secrets.randbits(63),
-            source=group.source,
-            vip=group.vip,
-            password=Password.read(run.password),
-        )
         with Sender(group.interface) as sender:
-            sender.send([frame])
+            _resign(spec, group, Password.read(run.password), sender)
+
+
+def _resign(spec: BundleSpec, group: GroupSpec, password: Password, sender: Sender) -> None:
+    if not group.is_native:
+        # Below the half of all counters, as ucarp's are by chance: a native peer's look otherwise.
+        counter = secrets.randbits(63)
+        frame = resignation(
+            group.vhid, counter, source=group.source, vip=group.vip, password=password
+        )
+        sender.send([frame])
+        return
+    position = Memory(StateDir(Path(spec.state_dir)).carp, time.time()).position(group.vhid)
+    clockwork = Clockwork(position=position, wall_s=time.time(), now=time.monotonic())
+    way = Unicast(group, password) if group.peers else Multicast(group, password, sender)
+    Mouth(group, way, TagKey(password), clockwork).resign()
 
 
 def _wait_for_vipd(path: Path) -> None:

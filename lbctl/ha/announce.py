@@ -6,6 +6,7 @@ The frames are built purely; :class:`Sender` puts them, or any other frame, on t
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import struct
 from collections.abc import Iterable
@@ -26,6 +27,7 @@ _ICMPV6 = 58
 _NEIGHBOUR_ADVERTISEMENT = 136
 _OVERRIDE = 0x20000000
 _TARGET_LINK_LAYER = 2
+_SIOCGIFHWADDR = 0x8927
 
 
 class Sender:
@@ -71,6 +73,21 @@ class Sender:
         except OSError as error:
             message = f"sending on {self.interface}: {error.strerror or error}"
             raise NetlinkError(message) from error
+
+    def mac(self) -> str:
+        """
+        The interface's own, as it is now.
+
+        Raises:
+            NetlinkError: there is no such interface.
+        """
+        request = struct.pack("16s16x", self.interface.encode())
+        try:
+            answer = fcntl.ioctl(self._socket, _SIOCGIFHWADDR, request)
+        except OSError as error:
+            message = f"looking at {self.interface}: {error.strerror or error}"
+            raise NetlinkError(message) from error
+        return mac_text(answer[18:24])
 
     def announce(self, mac: str, addresses: Iterable[str]) -> None:
         """

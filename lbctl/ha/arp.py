@@ -56,9 +56,8 @@ async def probe(
     host = address.partition("/")[0]
     try:
         with _open(interface, is_ipv6=":" in host) as sock:
-            own = sock.getsockname()[4]
-            question = _solicitation(own, host) if ":" in host else _who_has(own, host, source)
-            return await _ask(sock, question, host, within_s)
+            asked = question(sock.getsockname()[4], host, source)
+            return await _ask(sock, asked, host, within_s)
     except PermissionError as error:
         message = f"asking who has {host} on {interface}: {error.strerror}: NET_RAW is missing"
         raise NetlinkError(message) from error
@@ -96,31 +95,43 @@ async def _ask(sock: socket.socket, question: bytes, host: str, within_s: float)
     return tuple(holders)
 
 
+def question(mac: bytes, host: str, source: str | None = None) -> bytes:
+    """The frame that asks who has *host*, from *mac*; *source* as in :func:`probe`."""
+    return _solicitation(mac, host) if ":" in host else _who_has(mac, host, source)
+
+
 def holder_in(frame: bytes, host: str) -> str | None:
     """The MAC that *frame* says *host* is at; None when it says nothing of it."""
+    claim = claim_in(frame)
+    return claim[1] if claim is not None and claim[0] == packed(host) else None
+
+
+def claim_in(frame: bytes) -> tuple[bytes, str] | None:
+    """The address, packed, that *frame* says somebody holds, and their MAC; None: it says none."""
     if len(frame) < 42:
         return None
     kind = int.from_bytes(frame[12:14], "big")
-    if kind == _ETH_P_ARP and ":" not in host:
+    if kind == _ETH_P_ARP:
         # Replies, and gratuitous requests: whoever names the address as its own holds it.
-        return mac_text(frame[22:28]) if frame[28:32] == _packed(host) else None
-    if kind == _ETH_P_IPV6 and ":" in host and len(frame) >= 78:
+        return frame[28:32], mac_text(frame[22:28])
+    if kind == _ETH_P_IPV6 and len(frame) >= 78:
         is_genuine = frame[21] == _HOP_LIMIT and frame[54] == _NEIGHBOUR_ADVERTISEMENT
-        return mac_text(frame[6:12]) if is_genuine and frame[62:78] == _packed(host) else None
+        return (frame[62:78], mac_text(frame[6:12])) if is_genuine else None
     return None
 
 
-def _packed(host: str) -> bytes:
+def packed(host: str) -> bytes:
+    """As it stands in a packet."""
     return socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
 
 
 def _who_has(mac: bytes, host: str, source: str | None) -> bytes:
-    return arp_frame(_ARP_REQUEST, mac, _packed(source or "0.0.0.0"), bytes(6), _packed(host))
+    return arp_frame(_ARP_REQUEST, mac, packed(source or "0.0.0.0"), bytes(6), packed(host))
 
 
 def _solicitation(mac: bytes, host: str) -> bytes:
     # As duplicate address detection asks: from nobody, so the answer goes to all nodes.
-    target = _packed(host)
+    target = packed(host)
     group = bytes.fromhex("ff0200000000000000000001ff") + target[13:]
     return icmpv6_frame(
         _NEIGHBOUR_SOLICITATION,

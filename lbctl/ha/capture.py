@@ -25,6 +25,7 @@ _SO_ATTACH_FILTER = 26
 _SOL_PACKET = 263
 _PACKET_ADD_MEMBERSHIP = 1
 _PACKET_MR_MULTICAST = 0
+_PACKET_IGNORE_OUTGOING = 23
 _GROUP_MAC = bytes.fromhex("01005e000012")
 _MAX_PACKET_BYTES = 2048
 
@@ -100,13 +101,14 @@ def attach_filter(sock: socket.socket, program: Filter) -> None:
     )
 
 
-def open_capture(interface: str | None) -> socket.socket:
+def open_capture(interface: str | None, *, incoming_only: bool = False) -> socket.socket:
     """
     A non-blocking packet socket that passes protocol 112 alone, both directions.
 
     Args:
         interface: listen there alone; None: on every interface that this host has now or will have
             (the multicast group is joined on those it has now).
+        incoming_only: what this host sends is of no interest.
 
     Raises:
         NetlinkError: no NET_RAW, or no such interface.
@@ -122,6 +124,8 @@ def open_capture(interface: str | None) -> socket.socket:
         raise NetlinkError(message) from error
     try:
         attach_filter(sock, _FILTER)
+        if incoming_only:
+            sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         _discard_waiting(sock)
         if interface:
             sock.bind((interface, _ETH_P_ALL))

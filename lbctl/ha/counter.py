@@ -36,8 +36,6 @@ TICK_S = 0.004
 MARGIN_TICKS = 30_000
 #: What an interval can be said to be, milliseconds; others are rounded up.
 INTERVALS_MS = (*range(20, 100), *range(100, 500, 5), *range(500, 2551, 25))
-#: Two words of different ticks differ by at least this much.
-TICK = 1 << 25
 
 _MARK = 1 << 63
 _TICKS_MAX = (1 << 38) - 1

@@ -16,7 +16,9 @@ What always holds (each line is a test):
    dead time; nobody else wants one.
 5. A BACKUP takes over for three reasons alone: its master resigned, its master has been silent for
    the dead time, or its master is worse for as long as asked.
-6. While paused nobody becomes MASTER, and a fault does not change what a node claims.
+6. While paused a node becomes MASTER for two reasons alone: its master resigned, which is
+   somebody's will, or it held the addresses itself (or has just started) and hears nobody. And a
+   fault does not change what a node claims.
 7. A node that was stopped (:class:`Stalled`) is no MASTER after it, and says nothing in that step.
 8. A silenced node (leaving) sends nothing, and nothing that it hears changes its role.
 9. No advertisement, however strange, raises or ends anything.
@@ -94,10 +96,15 @@ _STRETCH_MAX = 4
 Step = tuple[State, tuple[Action, ...]]
 
 
-def first(rules: Rules, advskew: int, now: float) -> State:
-    """The state before :class:`Start`."""
+def first(rules: Rules, advskew: int, now: float, *, is_holder: bool = True) -> State:
+    """
+    The state before :class:`Start`.
+
+    Args:
+        is_holder: false for a process that takes up the work of one that was BACKUP.
+    """
     del rules
-    return State(RoleName.INIT, advskew, worth=advskew, heard_at=now)
+    return State(RoleName.INIT, advskew, worth=advskew, heard_at=now, is_holder=is_holder)
 
 
 def step(rules: Rules, state: State, event: Event, now: float) -> Step:
@@ -162,7 +169,9 @@ def yields(rules: Rules, advskew: int, rival: Heard) -> bool:
 def _become(state: State, role: RoleName, why: str) -> Step:
     if state.role is role:
         return state, ()
-    return replace(state, role=role, better_since=NEVER), (Become(role, why),)
+    is_holder = state.is_holder or role is RoleName.MASTER
+    became = replace(state, role=role, better_since=NEVER, is_holder=is_holder)
+    return became, (Become(role, why),)
 
 
 def _step_back(state: State, why: str) -> Step:
@@ -238,7 +247,7 @@ def _hear_resignation(rules: Rules, state: State, heard: Heard, now: float) -> S
         return state, ()  # somebody else serves already
     if state.role is RoleName.MASTER:
         return replace(state, master=None), ()
-    if not state.may_take_over:
+    if not state.may_listen:
         return state, ()
     return _take_over(rules, replace(state, master=None), f"{heard.source} resigned", now)
 
@@ -248,7 +257,8 @@ def _hear_rival(rules: Rules, state: State, heard: Heard, now: float) -> Step:
     if state.is_silent:
         return noted, ()
     if yields(rules, state.advskew, heard):
-        became, actions = _become(noted, RoleName.BACKUP, _better(heard))
+        lost = replace(noted, is_holder=False)
+        became, actions = _become(lost, RoleName.BACKUP, _better(heard))
         return _listen(rules, became), (*actions, Resign(1))
     if now - state.sent_at < rules.period_s / 2:
         return noted, ()  # it has just been told
@@ -264,7 +274,8 @@ def _hear_master(rules: Rules, state: State, heard: Heard, now: float) -> Step:
     own = (rules.advbase_s, state.advskew)
     is_better = own < (heard.advbase, heard.advskew) and not state.is_paused
     since = min(state.better_since, now) if is_better else NEVER
-    noted = _listen(rules, replace(state, master=heard, heard_at=now, better_since=since))
+    heard_one = replace(state, master=heard, heard_at=now, better_since=since, is_holder=False)
+    noted = _listen(rules, heard_one)
     if not is_better or not noted.may_take_over:
         return noted, ()
     if heard.advskew >= FAULTY_ADVSKEW or now >= since + rules.failback_s:
@@ -334,14 +345,16 @@ def _speak(rules: Rules, state: State, now: float) -> Step:
         return _listen(rules, replace(speaking, heard_at=max(now, state.heard_at))), ()
     dead_s = dead_time_s(rules, state.advskew, successor)
     if successor is not None and now < state.heard_at + dead_s:
-        back, actions = _step_back(speaking, f"{successor.source} has taken over")
+        lost = replace(speaking, is_holder=False)
+        back, actions = _step_back(lost, f"{successor.source} has taken over")
         return _listen(rules, back), actions
     return _advertise(rules, speaking, now)
 
 
 def _left(rules: Rules, state: State, now: float) -> Step:
-    left = replace(state, is_silent=False)
-    if left.heard_at == -NEVER:  # nobody has taken over: give it a dead time
+    is_alone = state.heard_at == -NEVER  # nobody has taken over: give it a dead time
+    left = replace(state, is_silent=False, is_holder=state.is_holder and is_alone)
+    if is_alone:
         left = replace(left, heard_at=now)
     back, actions = _step_back(left, "handover")
     return _listen(rules, back), actions

@@ -179,6 +179,8 @@ class State:
         is_paused: the addresses shall not move.
         is_silent: this node is leaving.
         has_link: it can send and hear.
+        is_holder: nobody is known to hold the addresses but this node: it had them last, or has
+            started and heard nobody yet.
     """
 
     role: RoleName
@@ -192,16 +194,16 @@ class State:
     is_paused: bool = False
     is_silent: bool = False
     has_link: bool = True
+    is_holder: bool = True
 
     @property
     def may_speak(self) -> bool:
         return self.role is RoleName.MASTER and self.has_link and not self.is_silent
 
     @property
+    def may_listen(self) -> bool:
+        return self.role is RoleName.BACKUP and self.has_link and not self.is_silent
+
+    @property
     def may_take_over(self) -> bool:
-        return (
-            self.role is RoleName.BACKUP
-            and self.has_link
-            and not self.is_silent
-            and not self.is_paused
-        )
+        return self.may_listen and (self.is_holder or not self.is_paused)

@@ -11,16 +11,16 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lbctl.errors import NetlinkError
 from lbctl.ha import carp
-from lbctl.ha.capture import Carp, Seen, speaker_of
+from lbctl.ha.capture import Seen
+from lbctl.ha.engine import Peer
 from lbctl.ha.journal import Journal
 from lbctl.ha.role import RoleName
+from lbctl.ha.strangers import Strangers
 from lbctl.spec import GroupSpec
 
 log = logging.getLogger(__name__)
@@ -41,28 +41,6 @@ class Sender(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """
-    The last genuine advertisement of another node of the group.
-
-    Attributes:
-        source: its address.
-        advbase: seconds.
-        advskew: 1/256 s.
-        seen: monotonic seconds.
-    """
-
-    source: str
-    advbase: int
-    advskew: int
-    seen: float
-
-    @property
-    def is_leaving(self) -> bool:
-        return self.advbase == carp.RESIGNATION_ADVBASE
-
-
 class Hearing:
     """One group's ears, and its resignation."""
 
@@ -79,13 +57,12 @@ class Hearing:
         self._sender = sender
         self._journal = journal
         self._clock = clock
-        self._counter = secrets.randbits(63)
         self._speech_gap_s = group.advbase_s + _SPEECH_LATE_S
         self._speaking_since = _NEVER
         self.own_seen = _NEVER
         self.peer: Peer | None = None
-        self.refused: Counter[str] = Counter()
-        self._foreign: dict[tuple[str, str], float] = {}
+        self.strangers = Strangers(group.vhid, journal)
+        self.refused = self.strangers.refused
 
     def hear(self, seen: Seen) -> None:
         """Take in one captured packet."""
@@ -93,16 +70,20 @@ class Hearing:
         if seen.outgoing:
             self._hear_own(received, seen.at)
         elif isinstance(received, carp.Refusal):
-            self._hear_refused(received, seen)
+            self.strangers.refuse(received, seen)
         elif received.advertisement.vhid == self._group.vhid:
             self._hear_group(received, seen.at)
 
     def resign(self) -> None:
-        """One signed advertisement with advbase 255: a backup that hears it takes over at once."""
-        self._counter += 1
+        """
+        One signed advertisement with advbase 255: a backup that hears it takes over at once.
+
+        Its counter is drawn anew, as ucarp draws its own: the next one of the local ucarp would
+        repeat a counter that follows it, and a peer that knows replays would not believe that one.
+        """
         frame = carp.resignation(
             self._group.vhid,
-            self._counter,
+            secrets.randbits(63),
             source=self._group.source,
             vip=self._group.vip,
             password=self._password,
@@ -152,11 +133,7 @@ class Hearing:
 
     def foreign_as_list(self) -> list[dict[str, Any]]:
         """For status: who else uses the group's id, and what it speaks."""
-        now = self._clock()
-        return [
-            {"kind": kind, "source": source, "seen_s_ago": round(now - seen, 3)}
-            for (kind, source), seen in sorted(self._foreign.items())
-        ]
+        return self.strangers.as_list(self._clock())
 
     def _hear_own(self, received: carp.Received | carp.Refusal, at: float) -> None:
         if isinstance(received, carp.Refusal) or received.source != self._group.source:
@@ -164,7 +141,6 @@ class Hearing:
         advertisement = received.advertisement
         if advertisement.vhid != self._group.vhid:
             return
-        self._counter = max(self._counter, advertisement.counter) & 0x7FFF_FFFF_FFFF_FFFF
         if advertisement.advbase == carp.RESIGNATION_ADVBASE:
             return
         if at - self.own_seen > self._speech_gap_s:
@@ -173,27 +149,10 @@ class Hearing:
 
     def _hear_group(self, received: carp.Received, at: float) -> None:
         if not carp.verify(received, vip=self._group.vip, password=self._password):
-            self.refused["bad digest"] += 1
-            self._note_foreign("CARP with another password or VIP", received.source, at)
+            self.strangers.bad_digest(received.source, at)
             return
         advertisement = received.advertisement
         known = self.peer
         self.peer = Peer(received.source, advertisement.advbase, advertisement.advskew, at)
         if known is None or known.source != received.source:
             self._journal.note("peer", f"{received.source} speaks", source=received.source)
-
-    def _hear_refused(self, refusal: carp.Refusal, seen: Seen) -> None:
-        speaker = speaker_of(seen.packet)
-        if speaker is not None and speaker.id != self._group.vhid:
-            return
-        if speaker is not None and not isinstance(speaker, Carp):
-            self._note_foreign("VRRP", speaker.source, seen.at)
-        self.refused[refusal.value] += 1
-
-    def _note_foreign(self, kind: str, source: str, at: float) -> None:
-        if (kind, source) not in self._foreign and len(self._foreign) < 16:
-            text = f"{source} speaks {kind} with our vhid {self._group.vhid}"
-            self._journal.note("foreign", text, source=source)
-            self._foreign[kind, source] = at
-        elif (kind, source) in self._foreign:
-            self._foreign[kind, source] = at

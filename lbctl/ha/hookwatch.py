@@ -15,8 +15,10 @@ import time
 from contextlib import suppress
 
 from lbctl.errors import NetlinkError
+from lbctl.ha.engine import Parts
+from lbctl.ha.hearing import Hearing
 from lbctl.ha.role import Role, RoleName
-from lbctl.ha.scene import Parts
+from lbctl.ha.speaker import Speaker
 from lbctl.ha.ucarp import FAULTY_ADVSKEW, WORST_SEVERITY
 
 log = logging.getLogger(__name__)
@@ -32,13 +34,15 @@ _HOOK_FAULT = "up hook"
 class HookWatch:
     """Looks at ucarp's hooks from outside."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, speaker: Speaker, hearing: Hearing) -> None:
         self._p = parts
+        self._speaker = speaker
+        self._hearing = hearing
         self._alone_at_ns = 0
 
     def look(self) -> None:
         """Once a second: end what hangs, take over what has failed."""
-        if hook := self._p.speaker.hanging_hook():
+        if hook := self._speaker.hanging_hook():
             self._end_hook(hook)
         role = self._p.keeper.role
         if role.name is RoleName.MASTER:
@@ -46,8 +50,8 @@ class HookWatch:
                 self._hook_fault("vipd does the work of an up hook that has failed")
             return
         # What an earlier ucarp said is no word of this one.
-        since = max(role.at_ns / 1e9, self._p.speaker.ended_at)
-        if self._p.hearing.own_speech_s(since) < HOOK_SILENT_S:
+        since = max(role.at_ns / 1e9, self._speaker.ended_at)
+        if self._hearing.own_speech_s(since) < HOOK_SILENT_S:
             return
         if self._p.worth.has_own(_HOOK_FAULT):
             self._take_over_alone()
@@ -61,7 +65,7 @@ class HookWatch:
         else:
             log.warning("hook %d hangs: killed, and ucarp with it", hook)
             # First of the two: it would wake up, and announce an address that is not here.
-            self._p.speaker.end()
+            self._speaker.end()
         with suppress(ProcessLookupError):
             os.kill(hook, signal.SIGKILL)
         self._hook_fault("a hook of ucarp hangs")
@@ -72,12 +76,12 @@ class HookWatch:
 
     def _take_over_alone(self) -> None:
         """Demoted, and still nobody else: an address without a working hook is better than none."""
-        facts = self._p.speaker.facts()
+        facts = self._speaker.facts()
         if facts is None:
             return
         why = "no peer; the up hook failed, vipd set the addresses itself"
         now_ns = time.monotonic_ns()
-        role = Role(RoleName.MASTER, now_ns, time.time(), self._p.speaker.pid, facts.start, why)
+        role = Role(RoleName.MASTER, now_ns, time.time(), self._speaker.pid, facts.start, why)
         try:
             self._p.keeper.take(role)
         except NetlinkError as error:

@@ -239,6 +239,17 @@ def link_state(name: str) -> Link | None:
     return _link(answer[0]) if answer else None
 
 
+def macs() -> frozenset[str]:
+    """
+    Those of every interface of this host.
+
+    Raises:
+        NetlinkError: the kernel does not tell.
+    """
+    with _route() as netlink:
+        return frozenset(link.mac for link in _links(netlink))
+
+
 def open_watch() -> socket.socket:
     """
     A non-blocking socket that is readable when a link or an address of this host has changed.

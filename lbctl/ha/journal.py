@@ -6,13 +6,16 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 log = logging.getLogger(__name__)
 
 KEPT = 256
+#: What is told stands in the way of what happens: of a take-over, for one.
+TELL_AFTER_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,8 @@ class Event:
     Attributes:
         id: 1 and up within one life of the process.
         at: wall clock, seconds.
-        kind: ``role``, ``fault``, ``address``, ``link``, ``ucarp``, ``handover``.
+        kind: ``role``, ``fault``, ``address``, ``link``, ``ucarp``, ``carp``, ``handover``,
+            ``pause``, ``peer``, ``foreign``.
         text: a sentence.
         fields: the same for programs.
     """
@@ -39,37 +43,77 @@ class Event:
 
 
 class Journal:
-    """Events of this process; the agent copies them into the log that survives."""
+    """
+    Events of this process; the agent copies them into the log that survives.
+
+    Attributes:
+        on_note: told the kind of each event.
+    """
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque(maxlen=KEPT)
         self._last_id = 0
-        self._news = asyncio.Condition()
-        self._wakers: set[asyncio.Task[None]] = set()
+        self._told_id = 0
+        self._telling: asyncio.TimerHandle | None = None
+        self._news = asyncio.Event()
+        self._behind: set[object] = set()
+        self._caught_up = asyncio.Event()
+        self.on_note: Callable[[str], None] = _nobody
 
     def note(self, kind: str, text: str, **fields: Any) -> None:
-        """Record it, log it, tell the watchers."""
+        """Record it; a moment later log it, and tell the watchers."""
         self._last_id += 1
         self._events.append(Event(self._last_id, time.time(), kind, text, fields))
-        log.info("%s: %s", kind, text, extra={f"lbctl_{key}": v for key, v in fields.items()})
-        waker = asyncio.ensure_future(self._wake())
-        self._wakers.add(waker)
-        waker.add_done_callback(self._wakers.discard)
+        if self._telling is None:
+            loop = asyncio.get_running_loop()
+            self._telling = loop.call_later(TELL_AFTER_S, self.tell)
+        self.on_note(kind)
 
-    async def _wake(self) -> None:
-        async with self._news:
-            self._news.notify_all()
+    def tell(self) -> None:
+        """Log what has not been logged yet, and wake the watchers: now."""
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+        for event in self._events:
+            if event.id > self._told_id:
+                fields = {f"lbctl_{key}": value for key, value in event.fields.items()}
+                log.info("%s: %s", event.kind, event.text, extra=fields)
+        self._told_id = self._last_id
+        self._news.set()
+        self._news.clear()
 
     async def watch(self, since: int) -> AsyncIterator[Event]:
         """Every event with an id above *since*, those to come included; never ends."""
-        while True:
-            fresh = [event for event in self._events if event.id > since]
-            for event in fresh:
-                yield event
-                since = event.id
-            if not fresh:
-                await self._after(since)
+        watcher = object()
+        try:
+            while True:
+                fresh = [event for event in self._events if event.id > since]
+                for event in fresh:
+                    self._behind.add(watcher)
+                    yield event
+                    since = event.id
+                if not fresh:
+                    self._catch_up(watcher)
+                    await self._news.wait()
+        finally:
+            self._catch_up(watcher)
 
-    async def _after(self, since: int) -> None:
-        async with self._news:
-            await self._news.wait_for(lambda: self._last_id > since)
+    async def drained(self, within_s: float) -> None:
+        """Until every watcher has been told everything; this process is about to end."""
+        self.tell()
+        # A turn for those who wait to be woken.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self._behind:
+                    await self._caught_up.wait()
+
+    def _catch_up(self, watcher: object) -> None:
+        self._behind.discard(watcher)
+        self._caught_up.set()
+        self._caught_up.clear()
+
+
+def _nobody(_kind: str) -> None:
+    """Nobody asked."""

@@ -2,8 +2,8 @@
 The keeper of the addresses: makes the interface hold what the role says, and only that.
 
 Master: every address of the group, renewed as a lease on evidence, announced at once, again after
-a second and every minute. Otherwise: none. It looks at what is there, compares, and acts, so that
-any number of calls in any order end in the same state.
+a second and every minute (settings), and while a second master speaks. Otherwise: none. It looks at
+what is there, compares, and acts, so that any number of calls in any order end in the same state.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ from lbctl.spec import GroupSpec
 
 log = logging.getLogger(__name__)
 
-ANNOUNCE_AGAIN_S = 1.0
-ANNOUNCE_REFRESH_S = 60.0
+#: Not more often than this while a second master is heard, seconds.
+ANNOUNCE_APART_S = 0.2
+#: After each word of a second master, seconds: it may announce itself a moment after it.
+ANNOUNCE_AFTER_RIVAL_S = (0.1, 0.3, 1.0)
+_NEVER = float("-inf")
 
 
 class AddressTable(Protocol):
@@ -68,6 +71,9 @@ class Keeper:
         self._journal = journal
         self._clock = clock
         self._announce_at = float("inf")
+        self._announced_at = _NEVER
+        self._more: list[float] = []
+        self._has_renewed = False
         self._doubt = ""
         self._is_hushed = False
         self.transitions = 0
@@ -82,11 +88,16 @@ class Keeper:
         """
         with self._roles.locked():
             was = self._roles.read()
-            if not self._roles.record(role):
+            if role.at_ns <= was.at_ns:
                 log.info("an older word (%s) came after %s and is dropped", role.name, was.name)
                 role = was
-            self._enter(was, role)
-            self._set(Verdict.RENEW if role.name is RoleName.MASTER else Verdict.DROP)
+            self._turn(was, role)
+            try:
+                # Before everything that can wait: clients do not.
+                self._act(role)
+            finally:
+                self._roles.record(role)
+                self._note(was, role)
         self.announce_if_due()
 
     def tend(self, verdict: Verdict, doubt: str) -> None:
@@ -104,7 +115,9 @@ class Keeper:
             recorded = self._roles.read()
             if recorded.at_ns != self.role.at_ns:
                 # The slow path of a hook was here. Its word counts; ask again in the next turn.
-                self._enter(self.role, recorded)
+                was = self.role
+                self._turn(was, recorded)
+                self._note(was, recorded)
                 return
             self._set(verdict)
         self.announce_if_due()
@@ -115,7 +128,7 @@ class Keeper:
             if self._roles.read().at_ns != self.role.at_ns:
                 return
             present = self._table.present()
-            if self.role.name is RoleName.MASTER and not self._doubt:
+            if self.role.name is RoleName.MASTER and self._has_renewed and not self._doubt:
                 self._put_back(present)
             elif self.role.name is not RoleName.MASTER:
                 self._remove(present)
@@ -145,47 +158,81 @@ class Keeper:
         """
         self._is_hushed = on
 
+    def announce_now(self, addresses: Iterable[str]) -> None:
+        """Somebody else answers for them."""
+        if self.role.name is RoleName.MASTER and not self._is_hushed:
+            self._announce(addresses)
+
     def announce_if_due(self) -> None:
         """Tell the neighbours when it is time."""
         now = self._clock()
         if self.role.name is not RoleName.MASTER or self._is_hushed:
             return
         if now >= self._announce_at:
-            self._announce(self._group.addresses)
-            self._announce_at = now + ANNOUNCE_REFRESH_S
+            self._tell(self._group.addresses, self._group.announce_refresh_s)
 
-    def announce_now(self) -> None:
-        """A second master has been heard: neighbours may believe it, so tell them again."""
-        if self._announce_at < float("inf"):
-            self._announce(self._group.addresses)
-            self._announce_at = self._clock() + ANNOUNCE_AGAIN_S
+    def rival(self, gone_after_s: float) -> None:
+        """
+        A second master has been heard, and neighbours may believe it: tell them again now, and once
+        more when it has been silent for *gone_after_s* seconds: its word may have been the last.
+        """
+        if self._announce_at == float("inf") or self._is_hushed:
+            return
+        now = self._clock()
+        if now - self._announced_at >= ANNOUNCE_APART_S:
+            self._tell(self._group.addresses, gone_after_s)
+        self._more = sorted(now + after_s for after_s in (*ANNOUNCE_AFTER_RIVAL_S, gone_after_s))
+        self._announce_at = self._more.pop(0)
 
     def announce_in_s(self) -> float:
         """Seconds until the next announcement is due."""
         return max(0.0, self._announce_at - self._clock())
 
-    def _enter(self, was: Role, role: Role) -> None:
+    def _turn(self, was: Role, role: Role) -> None:
         self.role = role
+        if role.name is not was.name:
+            self._is_hushed = False
+            self.transitions += 1
+            self._announce_at = float("inf")
+            self._more = []
+
+    def _note(self, was: Role, role: Role) -> None:
         if role.name is was.name:
             return
-        self._is_hushed = False
-        self.transitions += 1
-        self._announce_at = float("inf")
         self._journal.note(
-            "role", f"{was.name} -> {role.name}: {role.why}", was=was.name, role=role.name
+            "role",
+            f"{was.name} -> {role.name}: {role.why}",
+            was=was.name,
+            role=role.name,
+            why=role.why,
+            vhid=self._group.vhid,
         )
+
+    def _act(self, role: Role) -> None:
+        if role.name is RoleName.MASTER:
+            self._set(Verdict.RENEW)
+            return
+        # One that somebody has set with another prefix is found in the next turn: a look at all
+        # addresses takes longer than the rest.
+        self._remove(self._group.addresses)
+
+    def _tell(self, addresses: Iterable[str], again_s: float) -> None:
+        self._announce(addresses)
+        self._announced_at = self._clock()
+        self._announce_at = self._more.pop(0) if self._more else self._announced_at + again_s
 
     def _set(self, verdict: Verdict) -> None:
         if verdict is Verdict.DROP:
             self._remove(self._table.present())
             return
         if verdict is Verdict.RENEW:
+            # From now on it is this process's word that the addresses are here.
+            self._has_renewed = True
             first = self._announce_at == float("inf")
             for address in self._group.addresses:
                 self._table.hold(address, lease_s=LEASE_S)
             if first:
-                self._announce(self._group.addresses)
-                self._announce_at = self._clock() + ANNOUNCE_AGAIN_S
+                self._tell(self._group.addresses, self._group.announce_again_s)
 
     def _put_back(self, present: Mapping[str, float | None]) -> None:
         missing = [a for a in self._group.addresses if a not in present]
@@ -193,10 +240,9 @@ class Keeper:
             self._table.hold(address, lease_s=LEASE_S)
             self._journal.note("address", f"{address} had been removed: put back", address=address)
         if missing and not self._is_hushed:
-            self._announce(missing)
-            self._announce_at = self._clock() + ANNOUNCE_AGAIN_S
+            self._tell(missing, self._group.announce_again_s)
 
-    def _remove(self, present: Mapping[str, float | None]) -> None:
+    def _remove(self, present: Iterable[str]) -> None:
         errors = []
         ours = {address.partition("/")[0] for address in self._group.addresses}
         for address in present:

@@ -58,14 +58,33 @@ def verdict(role: Role, evidence: Evidence, patience_s: float) -> tuple[Verdict,
     Returns:
         The verdict, and the reason for people; empty when all is well.
     """
+    return judge(
+        role,
+        _doubt(role, evidence, patience_s),
+        peer_speaks=evidence.peer_speaks,
+        on_purpose=evidence.on_purpose,
+    )
+
+
+def judge(
+    role: Role, doubt: str, *, peer_speaks: bool = False, on_purpose: bool = False
+) -> tuple[Verdict, str]:
+    """
+    The same of any speaker.
+
+    Args:
+        role: the word on record.
+        doubt: why it may not hold any more; empty: nothing speaks against it.
+        peer_speaks: see :class:`Evidence`.
+        on_purpose: see :class:`Evidence`.
+    """
     if role.name is not RoleName.MASTER:
         return Verdict.DROP, ""
-    doubt = _doubt(role, evidence, patience_s)
     if not doubt:
         return Verdict.RENEW, ""
-    if evidence.peer_speaks:
+    if peer_speaks:
         return Verdict.DROP, f"{doubt}, and a peer speaks as MASTER"
-    if evidence.on_purpose:
+    if on_purpose:
         return Verdict.RENEW, ""
     return Verdict.KEEP, doubt
 

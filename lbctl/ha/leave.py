@@ -3,13 +3,14 @@ Leaving on purpose: the addresses move to the peer, and clients notice as little
 
 The steps:
 
-1. drain: HAProxy reloads, so that old workers finish what they serve and close kept-alive
-   connections; wait for the connections that were there, at most ``drain_s``;
-2. silence: stop the speaker (SIGSTOP: it can neither advertise nor run a hook);
+1. drain: wait for the connections that are there, at most ``drain_s``; when some are not over in a
+   moment HAProxy reloads, so that old workers finish what they serve and close kept-alive ones;
+2. silence: stop the speaker (ucarp by SIGSTOP: it can neither advertise nor run a hook);
 3. resign: three signed advertisements with advbase 255, so that the backup takes over now and does
    not wait for the dead time;
 4. wait for the peer's first advertisement, still answering clients meanwhile: ucarp reads its
-   packets up to a second late, and an address that nobody holds would be that much outage;
+   packets up to a second late, and an address that nobody holds would be that much outage. A native
+   peer speaks within milliseconds, and so nothing here may wait for a turn of its own;
 5. destroy: each connection left on the addresses is reset, so that its client does not hang;
 6. addresses off; end the speaker.
 
@@ -27,8 +28,14 @@ from typing import Any, Protocol
 #: The longest wait for the peer: ucarp's pcap hands packets over up to 1 s late, and its hook runs.
 TAKEOVER_WAIT_S = 1.4
 RESIGNATIONS = 3
+#: Between two of them: ucarp takes a second one in its stride, and a native peer wants the next one
+#: soon where the first was lost.
 RESIGNATION_GAP_S = 0.05
+NATIVE_GAP_S = 0.01
 _POLL_S = 0.02
+#: Most connections end by themselves within this time, and a reload would take the processor from
+#: who serves.
+_SHORT_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,7 @@ class Scene(Protocol):
     async def reload_haproxy(self) -> None:
         """Let old workers finish; new ones serve."""
 
-    def connections(self) -> frozenset[object]:
+    async def connections(self) -> frozenset[object]:
         """Those on the virtual addresses now."""
 
     def silence(self) -> None:
@@ -87,8 +94,8 @@ class Scene(Protocol):
     def resign(self) -> None:
         """Send one resignation."""
 
-    def successor(self, since: float) -> str | None:
-        """The peer that has spoken as MASTER after *since* (monotonic seconds)."""
+    async def successor(self, since: float, within_s: float) -> str | None:
+        """Wait for a peer that speaks as MASTER after *since* (monotonic seconds); its address."""
 
     def destroy(self) -> int:
         """Reset every connection on the addresses; how many."""
@@ -106,6 +113,7 @@ async def leave(
     *,
     drain_s: float,
     must: bool,
+    gap_s: float = RESIGNATION_GAP_S,
     clock: Callable[[], float] = time.monotonic,
 ) -> Report:
     """
@@ -116,6 +124,7 @@ async def leave(
         why: for the record.
         drain_s: longest wait for clients, seconds; 0: none.
         must: leave even when nobody takes over.
+        gap_s: between two resignations, seconds.
         clock: monotonic seconds.
 
     Returns:
@@ -124,7 +133,7 @@ async def leave(
     drained_s, undrained = await _drain(scene, drain_s, clock)
     scene.silence()
     began = clock()
-    peer = await _resign(scene, began, clock)
+    peer = await _resign(scene, began, gap_s, clock)
     seen = clock()
     if peer is None and not must:
         scene.resume()
@@ -145,24 +154,38 @@ async def leave(
 
 
 async def _drain(scene: Scene, drain_s: float, clock: Callable[[], float]) -> tuple[float, int]:
-    old = scene.connections() if drain_s > 0 else frozenset()
+    old = await scene.connections() if drain_s > 0 else frozenset()
     if not old:
         return 0.0, 0
     began = clock()
-    await scene.reload_haproxy()
-    while old and clock() - began < drain_s:
-        await asyncio.sleep(_POLL_S)
-        old &= scene.connections()
+    old = await _outlive(scene, old, min(drain_s, _SHORT_S), began, clock)
+    if old:
+        await scene.reload_haproxy()
+        old = await _outlive(scene, old, drain_s, began, clock)
     return clock() - began, len(old)
 
 
-async def _resign(scene: Scene, began: float, clock: Callable[[], float]) -> str | None:
-    sent = 0
-    while (elapsed := clock() - began) < TAKEOVER_WAIT_S:
-        if sent < RESIGNATIONS and elapsed >= sent * RESIGNATION_GAP_S:
-            scene.resign()
-            sent += 1
-        if (peer := scene.successor(began)) is not None:
+async def _outlive(
+    scene: Scene,
+    old: frozenset[object],
+    within_s: float,
+    began: float,
+    clock: Callable[[], float],
+) -> frozenset[object]:
+    """Those of *old* that are still there *within_s* seconds after *began*."""
+    while old and clock() - began < within_s:
+        await asyncio.sleep(_POLL_S)
+        old &= await scene.connections()
+    return old
+
+
+async def _resign(
+    scene: Scene, began: float, gap_s: float, clock: Callable[[], float]
+) -> str | None:
+    for number in range(1, RESIGNATIONS + 1):
+        scene.resign()
+        until = number * gap_s if number < RESIGNATIONS else TAKEOVER_WAIT_S
+        within_s = began + until - clock()
+        if (peer := await scene.successor(began, max(0.0, within_s))) is not None:
             return peer
-        await asyncio.sleep(0.002)
     return None

@@ -133,15 +133,21 @@ class Pause:
         return self.word.is_on and self._clock() < self._ends
 
     def say(self, *, is_on: bool, by: str, why: str = "", for_s: float | None = None) -> PauseWord:
-        """A new word of this node's operator; *for_s*: it ends by itself after so many seconds."""
+        """
+        A new word of this node's operator; *for_s*: it ends by itself after so many seconds.
+
+        Raises:
+            TypeError: *for_s* is infinite or no number: the other nodes could not be told.
+        """
         now = self._wall()
         word = PauseWord(
             is_on=is_on,
             by=_line(by, BY_MAX),
             why=_line(why, WHY_MAX),
             since=now,
-            until=None if for_s is None or not is_on else now + for_s,
-            serial=self.word.serial + 1,
+            until=None if for_s is None or not is_on else _moment(now + for_s),
+            # After the highest one that can be read the next word has to be readable too.
+            serial=min(self.word.serial + 1, _SERIAL_MAX - 1),
         )
         self._take(word)
         self._write()

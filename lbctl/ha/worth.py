@@ -4,15 +4,39 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from lbctl.ha.journal import Journal
-from lbctl.ha.speaker import Speaker
 from lbctl.ha.track import Fault, Tracker, severity_of
 from lbctl.ha.ucarp import FAULTY_ADVSKEW
 from lbctl.spec import GroupSpec
 
 #: How long a failed hook or a refused address counts as a fault, seconds.
 OWN_FAULT_S = 10.0
+
+
+class Voice(Protocol):
+    """
+    With which advskew this node speaks, remembered while the bundle lives.
+
+    Attributes:
+        advskew: as it was said last.
+    """
+
+    advskew: int
+
+    def speak_with(self, advskew: int) -> None:
+        """From now on, or from the next start of the speaker on."""
+
+
+class OwnVoice:
+    """A :class:`Voice` of vipd itself: its engine speaks, and its memory remembers."""
+
+    def __init__(self, advskew: int) -> None:
+        self.advskew = advskew
+
+    def speak_with(self, advskew: int) -> None:
+        self.advskew = advskew
 
 
 class Worth:
@@ -28,18 +52,18 @@ class Worth:
         self,
         group: GroupSpec,
         tracker: Tracker,
-        speaker: Speaker,
+        voice: Voice,
         journal: Journal,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._group = group
         self._tracker = tracker
-        self._speaker = speaker
+        self._voice = voice
         self._journal = journal
         self._clock = clock
         self._own: dict[str, tuple[Fault, float]] = {}
-        # An earlier life of vipd may have yielded: the launch script remembers.
-        self._yielded_to = speaker.advskew if speaker.advskew < FAULTY_ADVSKEW else 0
+        # An earlier life of vipd may have yielded: the voice remembers.
+        self._yielded_to = voice.advskew if voice.advskew < FAULTY_ADVSKEW else 0
         self.faults: tuple[Fault, ...] = ()
 
     @property
@@ -58,18 +82,26 @@ class Worth:
         if advskew < FAULTY_ADVSKEW:
             self._yielded_to = advskew
 
-    def judge(self) -> int:
-        """Work out the faults, have the next ucarp speak accordingly; its advskew."""
+    def look(self) -> None:
+        """Work out the faults; what this node speaks with stays."""
         now = self._clock()
         self._own = {name: own for name, own in self._own.items() if own[1] > now}
         faults = (*self._tracker.faults(now), *(fault for fault, _ in self._own.values()))
-        if faults != self.faults:
-            self.faults = faults
-            text = ", ".join(fault.what for fault in faults) or "no fault any more"
-            self._journal.note("fault", text, severity=self.severity)
+        if faults == self.faults:
+            return
+        self.faults = faults
+        phrases = [fault.what for fault in faults]
+        text = ", ".join(phrases) or "no fault any more"
+        self._journal.note(
+            "fault", text, severity=self.severity, faults=phrases, vhid=self._group.vhid
+        )
+
+    def judge(self) -> int:
+        """Work out the faults and the advskew that fits them, have it spoken; the advskew."""
+        self.look()
         advskew = max(self._group.advskew, self._yielded_to)
-        if faults:
+        if self.faults:
             advskew = FAULTY_ADVSKEW + self.severity
-        if advskew != self._speaker.advskew:
-            self._speaker.speak_with(advskew)
+        if advskew != self._voice.advskew:
+            self._voice.speak_with(advskew)
         return advskew

@@ -39,6 +39,22 @@ backend webs
     server web2 10.0.1.102:80
 """
 
+#: HAProxy answers by itself: what is measured is where the address is, not the web servers.
+ANSWERING_CFG = """\
+global
+    maxconn 2000
+
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 30s
+    timeout server 30s
+
+frontend web
+    bind :80
+    http-request return status 200 content-type text/plain string ok hdr X-Node %[hostname]
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:

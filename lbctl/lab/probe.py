@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lbctl.lab import ask
+from lbctl.lab import ask, rapid
 from lbctl.lab.hosts import Host
 from lbctl.lab.process import Process
 from lbctl.lab.wait import LabError, wait_until
@@ -221,6 +221,27 @@ class KeptAlive(Probe):
     """A client that keeps one connection for as long as it lives, one request after the other."""
 
     mode = "kept"
+
+
+class RapidProbe(Probe):
+    """
+    A new connection every millisecond, to IPv4 and ``/``, for little CPU (:mod:`.rapid`).
+
+    Its client writes in blocks, so the last few records are some 30 ms late.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        target: str,
+        port: int = 80,
+        *,
+        interval_ms: float = 1.0,
+        limit_ms: float = 300.0,
+    ) -> None:
+        super().__init__(host, target, port, interval_ms=interval_ms, limit_ms=limit_ms)
+        options = [f"--interval-ms={interval_ms}", f"--limit-ms={limit_ms}"]
+        self._argv = [sys.executable, "-I", rapid.__file__, target, str(port), *options]
 
 
 class SlowRequest:

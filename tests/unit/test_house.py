@@ -23,6 +23,7 @@ PYTHON = sorted(
         *(path for part in ("lbctl", "tests") for path in (ROOT / part).rglob("*.py")),
         ROOT / "hooks" / "vip-up",
         *(ROOT / "bench" / name for name in ("processes", "hook", "footprint")),
+        *(ROOT / "bench" / name for name in ("failover", "chaos")),
         ROOT / "vagrant" / "picture",
     ]
 )

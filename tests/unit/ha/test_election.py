@@ -89,7 +89,7 @@ def state(role: RoleName = BACKUP, **fields: object) -> State:
     if role is MASTER:
         plain = replace(plain, due=NOW)
     elif role is BACKUP:
-        plain = replace(plain, master=heard(advskew=0), due=NOW + 0.128)
+        plain = replace(plain, master=heard(advskew=0), due=NOW + 0.128, is_holder=False)
     return replace(plain, **fields)  # type: ignore[arg-type]
 
 
@@ -102,8 +102,9 @@ def every_state() -> list[State]:
         for role in RoleName
         for master in (None, *SAID[:7])
         for at in (NOW, NOW - 60)
-        for flags in product((False, True), repeat=3)
+        for flags in product((False, True), repeat=4)
         if flags[2] or role is not MASTER
+        if flags[3] or role is not MASTER
     ]
 
 
@@ -128,7 +129,7 @@ def broken(rules: Rules, was: State, event: Event, now: float) -> list[str]:
         "2 before any word": len(became) < 2 and (not became or kinds[0] is Become),
         "4 ticks": is_due_right(rules, after, now),
         "5 reasons": MASTER not in became or has_reason(rules, was, event, now),
-        "6 nobody": MASTER not in became or not was.is_paused,
+        "6 paused": MASTER not in became or not was.is_paused or may_although_paused(was, event),
         "6 claims": not after.is_paused or after.advskew == was.advskew,
         "7 stopped": not isinstance(event, Stalled)
         or (after.role is not MASTER and Advertise not in kinds),
@@ -154,6 +155,12 @@ def has_reason(rules: Rules, was: State, event: Event, now: float) -> bool:
         return False
     said = event.heard
     return said.is_resignation or (rules.advbase_s, was.advskew) < (said.advbase, said.advskew)
+
+
+def may_although_paused(was: State, event: Event) -> bool:
+    if isinstance(event, Hear):
+        return event.heard.is_resignation
+    return was.is_holder and isinstance(event, Tick)
 
 
 def is_quiet(event: Event, actions: tuple[Action, ...]) -> bool:
@@ -231,7 +238,13 @@ LINE = [
     (BACKUP, {"heard_at": NOW - 9, "has_link": False}, Tick(), []),
     (BACKUP, {}, Hear(RESIGNED), ["MASTER", "say"]),
     (BACKUP, {"advskew": 250}, Hear(RESIGNED), ["MASTER", "say"]),
-    (BACKUP, {"is_paused": True}, Hear(RESIGNED), []),
+    (
+        BACKUP,
+        {"heard_at": NOW - 9, "is_paused": True, "is_holder": True},
+        Tick(),
+        ["MASTER", "say"],
+    ),
+    (BACKUP, {"is_paused": True}, Hear(RESIGNED), ["MASTER", "say"]),
     (BACKUP, {"is_silent": True}, Hear(RESIGNED), []),
     (BACKUP, {}, Hear(replace(RESIGNED, source="10.0.1.13")), []),
     (BACKUP, {"master": None}, Hear(RESIGNED), ["MASTER", "say"]),

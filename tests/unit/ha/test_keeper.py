@@ -10,7 +10,7 @@ import pytest
 
 from lbctl.errors import NetlinkError
 from lbctl.ha.journal import Journal
-from lbctl.ha.keeper import ANNOUNCE_AGAIN_S, ANNOUNCE_REFRESH_S, Keeper
+from lbctl.ha.keeper import ANNOUNCE_APART_S, Keeper
 from lbctl.ha.lease import Verdict
 from lbctl.ha.role import Role, RoleFile, RoleName
 from lbctl.spec import GroupSpec
@@ -105,7 +105,7 @@ def test_a_late_word_cannot_undo_a_newer_one(tmp_path: Path) -> None:
 def test_announced_again_after_a_second_and_then_every_minute(tmp_path: Path) -> None:
     def play(s: Stage) -> None:
         s.word(RoleName.MASTER, 1)
-        for seconds in (ANNOUNCE_AGAIN_S, 1.0, ANNOUNCE_REFRESH_S - 1.1, 0.2):
+        for seconds in (GROUP.announce_again_s, 1.0, GROUP.announce_refresh_s - 1.1, 0.2):
             s.clock.tick(seconds)
             s.keeper.tend(Verdict.RENEW, "")
 
@@ -208,15 +208,47 @@ def test_a_second_master_is_answered_with_an_announcement(tmp_path: Path) -> Non
     def play(s: Stage) -> None:
         s.word(RoleName.MASTER, 1)
         s.clock.tick(30.0)
-        s.keeper.announce_now()
+        s.keeper.rival(3.0)
 
     assert played(tmp_path, play).announced == [(VIP, VIP6), (VIP, VIP6)]
+
+
+def test_a_second_master_that_speaks_often_is_answered_five_times_a_second(tmp_path: Path) -> None:
+    def play(s: Stage) -> None:
+        s.word(RoleName.MASTER, 1)
+        s.clock.tick(30.0)
+        for _ in range(100):
+            s.keeper.rival(0.15)
+            s.keeper.announce_if_due()
+            s.clock.tick(0.01)
+
+    assert len(played(tmp_path, play).announced) == 1 + round(1.0 / ANNOUNCE_APART_S)
+
+
+def test_after_the_last_word_of_a_second_master_the_addresses_are_announced_once_more(
+    tmp_path: Path,
+) -> None:
+    def play(s: Stage) -> None:
+        s.word(RoleName.MASTER, 1)
+        s.clock.tick(30.0)
+        s.keeper.rival(2.0)
+        s.clock.tick(1.9)
+        s.keeper.announce_if_due()
+        told.append(len(s.announced))
+        s.clock.tick(0.1)
+        for _ in range(9):
+            s.keeper.announce_if_due()
+
+    told: list[int] = []
+    stage = played(tmp_path, play)
+
+    assert len(stage.announced) > told[0] == 3
 
 
 def test_a_backup_announces_nothing(tmp_path: Path) -> None:
     def play(s: Stage) -> None:
         s.word(RoleName.BACKUP, 1)
-        s.keeper.announce_now()
+        s.keeper.rival(3.0)
 
     assert played(tmp_path, play).announced == []
 
@@ -237,7 +269,7 @@ def test_node_that_leaves_announces_nothing_after_the_winner(tmp_path: Path) -> 
     def play(stage: Stage) -> None:
         stage.word(RoleName.MASTER, 1)
         stage.keeper.hush(True)
-        stage.clock.tick(ANNOUNCE_AGAIN_S)
+        stage.clock.tick(GROUP.announce_again_s)
         stage.keeper.tend(Verdict.RENEW, "")
         del stage.table.leases[VIP]
         stage.keeper.mend()
@@ -252,8 +284,22 @@ def test_node_that_stays_after_all_announces_what_was_due(tmp_path: Path) -> Non
     def play(stage: Stage) -> None:
         stage.word(RoleName.MASTER, 1)
         stage.keeper.hush(True)
-        stage.clock.tick(ANNOUNCE_AGAIN_S)
+        stage.clock.tick(GROUP.announce_again_s)
         stage.keeper.hush(False)
         stage.keeper.tend(Verdict.RENEW, "")
 
     assert played(tmp_path, play).announced == [(VIP, VIP6)] * 2
+
+
+def test_what_somebody_else_answers_for_is_announced_at_once_by_a_master_that_is_not_leaving(
+    tmp_path: Path,
+) -> None:
+    def play(stage: Stage) -> None:
+        stage.keeper.announce_now((VIP,))
+        stage.word(RoleName.MASTER, 1)
+        stage.announced.clear()
+        stage.keeper.announce_now((VIP,))
+        stage.keeper.hush(True)
+        stage.keeper.announce_now((VIP6,))
+
+    assert played(tmp_path, play).announced == [(VIP,)]

@@ -20,7 +20,7 @@ class RecordedScene:
     async def reload_haproxy(self) -> None:
         self.steps.append("reload")
 
-    def connections(self) -> frozenset[object]:
+    async def connections(self) -> frozenset[object]:
         left = self._connections
         self._connections = max(0, left - 1)
         return frozenset(range(left))
@@ -34,8 +34,11 @@ class RecordedScene:
     def resign(self) -> None:
         self.steps.append("resign")
 
-    def successor(self, since: float) -> str | None:
-        return self._successor if self.steps.count("resign") == RESIGNATIONS else None
+    async def successor(self, since: float, within_s: float) -> str | None:
+        if self.steps.count("resign") == RESIGNATIONS and self._successor:
+            return self._successor
+        await asyncio.sleep(within_s)
+        return None
 
     def destroy(self) -> int:
         self.steps.append("destroy")
@@ -53,7 +56,7 @@ def go(scene: RecordedScene, *, must: bool = False, drain_s: float = 1.0) -> Rep
 
 
 def test_the_order_is_drain_silence_resign_destroy_off_end() -> None:
-    scene = RecordedScene(connections=3)
+    scene = RecordedScene(connections=10)
     report = go(scene)
 
     assert scene.steps == [
@@ -70,6 +73,15 @@ def test_without_connections_there_is_nothing_to_drain() -> None:
 
     assert go(scene).drained_s == 0.0
     assert "reload" not in scene.steps
+
+
+def test_connections_that_are_over_in_a_moment_need_no_reload() -> None:
+    scene = RecordedScene(connections=3)
+    report = go(scene)
+
+    assert "reload" not in scene.steps
+    assert report.drained_s > 0
+    assert report.undrained == 0
 
 
 def test_draining_ends_after_its_time() -> None:

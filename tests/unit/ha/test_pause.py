@@ -62,6 +62,24 @@ def test_a_pause_for_a_time_ends_by_itself(host: Host) -> None:
     assert not host.pause.is_on
 
 
+@pytest.mark.parametrize("for_s", [float("inf"), float("-inf"), float("nan")])
+def test_an_end_that_other_nodes_could_not_read_is_refused(host: Host, for_s: float) -> None:
+    with pytest.raises(TypeError, match="no moment"):
+        host.pause.say(is_on=True, by="root", for_s=for_s)
+
+    assert host.pause.word == NO_PAUSE
+
+
+def test_the_word_after_the_highest_serial_can_be_read(host: Host) -> None:
+    highest = PauseWord(is_on=True, by="root", serial=2**53 - 1)
+    host.pause.hear(highest)
+
+    said = host.pause.say(is_on=False, by="root")
+
+    assert PauseWord.of(said.as_dict()) == said
+    assert said.beats(highest)
+
+
 def test_setting_the_clock_neither_ends_nor_prolongs_a_pause(host: Host) -> None:
     host.pause.say(is_on=True, by="root", for_s=60)
     host.wall.tick(3600)

@@ -6,6 +6,7 @@ PYTEST = .venv/bin/pytest $(ARGS)
 
 help:
 	@echo "make demo [ARGS=--once]  two hosts on this machine, the virtual IP moves between them"
+	@echo "                         ARGS='--engine native': the same with vipd's own CARP at 50 ms"
 	@echo "make test                everything: lint, types, imports, all tests"
 	@echo "make setup               what demo needs: Debian packages and .venv (test: setup-test)"
 	@echo "make lint type unit contract system container hosts bench wheel clean"
@@ -41,6 +42,8 @@ bench: setup-test
 	bench/processes
 	bench/hook
 	bench/footprint
+	bench/failover
+	bench/chaos --steps 100
 
 wheel: setup
 	.venv/bin/pip wheel -q --no-deps -w dist .

@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from lbctl.lab.bundle import Node, children_of
+from lbctl.lab.bundle import Node
 from lbctl.lab.pair import Pair
 from lbctl.lab.probe import Probe
 from lbctl.lab.process import pids_in
@@ -135,35 +134,3 @@ def wait_holder(stage: Stage, node: Node, within_s: float) -> None:
         f"{node.name} to hold the VIP",
         seen=lambda: [(n.name, n.status()["ha"]) for n in stage.pair.nodes],
     )
-
-
-def superfluous(node: Node) -> list[str]:
-    """Zombies, and processes that are neither a program nor its present workers."""
-    programs = node.programs()
-    children = children_of(node.process.pid)
-    found = [f"zombie {pid}" for pid in children if _stat(pid)[:1] == ["Z"]]
-    known = {node.process.pid, *children}
-    found += [f"stray {pid}: {_words(pid)}" for pid in pids_in([node.host.ns]) - known]
-    for program in haproxies(node):
-        workers = children_of(programs[program][1])
-        if len(workers) != 1:
-            found.append(f"{program} has {len(workers)} workers")
-    direct = [pid for pid in children if _stat(pid)[1:2] == [str(node.process.pid)]]
-    if len(direct) != len(programs):
-        found.append(f"{len(direct)} children of supervisord for {len(programs)} programs")
-    return found
-
-
-def _stat(pid: int) -> list[str]:
-    """State, parent, ... of a process; empty: it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def _words(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    except OSError:
-        return ""

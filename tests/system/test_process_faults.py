@@ -16,6 +16,7 @@ import pytest
 
 from lbctl.lab.bundle import Node, children_of
 from lbctl.lab.hosts import Lab
+from lbctl.lab.leftovers import superfluous
 from lbctl.lab.pair import VIP, Pair, make_pair
 from lbctl.lab.probe import Probe
 from lbctl.lab.process import pids_in
@@ -38,7 +39,6 @@ from tests.faults import (
     restarts,
     row_of,
     signal_all,
-    superfluous,
     wait_back,
     wait_holder,
     watch_holders,

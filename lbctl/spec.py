@@ -19,6 +19,9 @@ from lbctl.errors import UnreachableError
 ThreadsIn = Literal["process file", "first file", "limit"]
 CheckKind = Literal["http", "tcp", "command", "link", "program"]
 
+#: How late a native node's packet may be: timers and the wire, seconds.
+_LATE_S = 0.003
+
 
 @dataclass(frozen=True, slots=True)
 class HaproxyProcess:
@@ -97,7 +100,7 @@ class GroupSpec:
         failback_s: ``native``: how long a node that would win waits before it takes the addresses
             from a healthy one.
         announce_again_s: from the first announcement of the addresses to the second, seconds.
-        announce_refresh_s: from then on between announcements, seconds.
+        announce_refresh_s: the pauses double from then on, up to this, seconds.
         greeting_port: UDP port on which the nodes greet each other.
     """
 
@@ -130,12 +133,20 @@ class GroupSpec:
 
     @property
     def dead_time_s(self) -> float:
-        """After this long without an advertisement a ucarp backup takes over."""
+        """After this long without an advertisement of its own kind this node takes over."""
+        if self.is_native:
+            return native_dead_time_s(2 * self.dead_ratio - 1, self.interval_s)
         return self.dead_time_with(self.advskew)
 
     def dead_time_with(self, advskew: int) -> float:
-        """The same of a ucarp with another advskew: the ratio multiplies it too (measured)."""
+        """The same of a ucarp with this advskew: the ratio multiplies it too (measured)."""
         return self.dead_ratio * (self.advbase_s + advskew / 256)
+
+
+def native_dead_time_s(packets: int, interval_s: float) -> float:
+    """How long *packets* of a native node take, two in each interval, the last a bit late."""
+    period_s = interval_s / 2
+    return packets * period_s + min(_LATE_S, period_s / 4)
 
 
 @dataclass(frozen=True, slots=True)

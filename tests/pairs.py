@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lbctl.lab.bundle import Node
 from lbctl.lab.hosts import DEFAULT_HOSTS, Lab
-from lbctl.lab.pair import Pair
+from lbctl.lab.pair import VIP, Pair
 from lbctl.lab.probe import Probe
 from lbctl.lab.wait import LabError, wait_until
 
@@ -68,6 +68,20 @@ def wait_well(pair: Pair, within_s: float = 20.0) -> tuple[Node, Node]:
 
     wait_until(well, within_s, "both nodes well", seen=seen)
     return pair.wait_settled(within_s)
+
+
+def wait_connections(node: Node, count: int) -> None:
+    """Wait until that many are established for longer than a probe's, which is there for ms."""
+    argv = ["ss", "-Htn", "state", "established", "src", VIP]
+    seen = set[str]()
+
+    def lasting() -> bool:
+        nonlocal seen
+        now = {line.split()[3] for line in node.host.run(argv).stdout.splitlines()}
+        seen, before = now, seen
+        return len(now & before) >= count
+
+    wait_until(lasting, 2, f"{count} connections", every_s=0.05, seen=lambda: seen)
 
 
 @contextmanager

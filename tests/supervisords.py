@@ -73,8 +73,9 @@ class Supervisord:
 
 @contextmanager
 def running(
-    root: Path, *sections: str, env: Mapping[str, str] | None = None
+    root: Path, *sections: str, env: Mapping[str, str] | None = None, is_asked: bool = True
 ) -> Iterator[Supervisord]:
+    """*is_asked* False: nobody has spoken to it yet, since each question wakes it."""
     conf = root / "supervisord.conf"
     user = f"user={os.getuid()}\n" if os.getuid() == 0 else ""
     head = HEAD.format(dir=root).replace("minfds", f"{user}minfds")
@@ -88,7 +89,7 @@ def running(
     client = SupervisorClient(root / "supervisor.sock")
     try:
         supervisord = Supervisord(root, process, client, began)
-        while not supervisord.answers():
+        while is_asked and not supervisord.answers():
             assert process.poll() is None, (root / "supervisord.log").read_text()
             time.sleep(0.005)
         yield supervisord

@@ -1,5 +1,6 @@
 """
-One program of the operator, run to its end or killed with everything that it has started.
+One program of the operator, run to its end or killed with its process group: all that it has
+started, but for what made a session of its own.
 
 It runs as the agent's own, unprivileged user, in a session of its own, with nothing to read and an
 environment of a few words. It ends with the agent: neither a hang nor a kill leaves it behind.

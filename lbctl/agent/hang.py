@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from lbctl.agent.kin import described, kill_kin, kill_strays
 from lbctl.agent.probe import LATE_S, LIMIT_S, Answer, ask_http, ask_runtime
 from lbctl.agent.table import ProgramTable
-from lbctl.agent.vipd import VipdAbsentError, VipdClient
+from lbctl.agent.vipd import VipdAbsentError, VipdClient, VipdRefusedError
 from lbctl.errors import SupervisorError, VipdError
 from lbctl.layout import RunDir
 from lbctl.programs import Programs, ProgramState
@@ -194,7 +194,8 @@ class HangWatch:
         began = self._clock()
         try:
             await self._vipd.status(limit_s=LIMIT_S)
-        except VipdAbsentError:
+        except (VipdAbsentError, VipdRefusedError):
+            # Who says no is awake: too many may be asking.
             self._vipd_silences = 0
         except VipdError as error:
             is_late = self._clock() - began > LIMIT_S + LATE_S

@@ -23,7 +23,7 @@ from lbctl.spec import GroupSpec
 
 #: A planned move: draining, then waiting for the peer, seconds on top of ``drain_s``.
 HANDOVER_EXTRA_S = 10.0
-#: A word to vipd that it only has to write down.
+#: A word to vipd that it writes down, and has the other node confirm (1.5 s at most).
 WORD_S = 5.0
 PAUSE_MAX_S = 30 * 86400.0
 WHY_MAX = 80

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime
 
@@ -12,8 +13,8 @@ _PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([smhdw])\s*")
 
 
 def duration(seconds: float | None) -> str:
-    """``4.2 s``, ``3 m 20 s``, ``5 h 01 m``, ``12 d 3 h``; ``-`` for None."""
-    if seconds is None:
+    """``4.2 s``, ``3 m 20 s``, ``5 h 01 m``, ``12 d 3 h``; ``-`` for None and no number."""
+    if seconds is None or not math.isfinite(seconds):
         return "-"
     if seconds < 60:
         return f"{seconds:.1f} s"
@@ -26,8 +27,16 @@ def duration(seconds: float | None) -> str:
 
 
 def moment(at: float) -> str:
-    """``2026-11-20 14:03:07``, in local time."""
-    return f"{datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S}"
+    """``2026-11-20 14:03:07``, in local time; one that no calendar has: its seconds."""
+    return f"{when:%Y-%m-%d %H:%M:%S}" if (when := local(at)) else f"{at} s after 1970"
+
+
+def local(at: float) -> datetime | None:
+    """In local time; None: no calendar has it."""
+    try:
+        return datetime.fromtimestamp(at).astimezone()
+    except (OverflowError, ValueError, OSError, TypeError):
+        return None
 
 
 def seconds_of(option: str, text: str) -> float:

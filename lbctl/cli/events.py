@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from lbctl.cli.client import ApiClient
+from lbctl.cli.durations import local, moment
 from lbctl.cli.options import (
     CONFIG_DIR,
     RUN_DIR,
@@ -43,9 +43,10 @@ def events(
 
 def line_of(event: Mapping[str, Any]) -> str:
     """``2026-11-20 14:03:07.123 role     BACKUP -> MASTER: ...``, in local time."""
-    when = datetime.fromtimestamp(event["at"]).astimezone()
-    ms = when.microsecond // 1000
-    return f"{when:%Y-%m-%d %H:%M:%S}.{ms:03d} {event['kind']:<8} {event['text']}"
+    at = event["at"]
+    when = local(at)
+    ms = f".{when.microsecond // 1000:03d}" if when else ""
+    return f"{moment(at)}{ms} {event['kind']:<8} {event['text']}"
 
 
 def _stream(client: ApiClient, last_id: int) -> Iterator[Mapping[str, Any]]:

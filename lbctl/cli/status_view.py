@@ -18,7 +18,7 @@ from lbctl.cli.others import is_on, others
 
 _STATE_STYLE = {"RUNNING": "green", "FATAL": "bold red", "BACKOFF": "red", "EXITED": "red"}
 #: Findings that cost nothing as long as nothing else happens.
-_MILD = {"configuration differs", "version differs", "clock differs"}
+_MILD = {"configuration differs", "version differs", "clock differs", "state dir"}
 _CARP_WORDS = {
     "sent": "{} advertisements sent",
     "transitions": "{} transitions",
@@ -93,6 +93,8 @@ def _draw_ha(status: Mapping[str, Any], ha: Mapping[str, Any], console: Console)
     if table is None:
         greets = others(ha) is not None
         what = "none has greeted this one" if greets else "not known: they do not greet each other"
+        if kin := ha.get("kin"):
+            what = f"{escape(', '.join(map(str, kin)))} greets, and does not have this VIP and vhid"
         console.print(f"[yellow]other host: {what}[/]")
     for group in groups_of(ha):
         console.print(escape(_carp(group)))

@@ -176,7 +176,8 @@ def _multicast(answer: Answered) -> Row:
         "multicast",
         f"that of {name} does not arrive here, and unicast does: its advertisements get lost as "
         "well, and both would be MASTER",
-        "look at the switch (IGMP snooping) and the hypervisor; or ha.engine: native with ha.peers",
+        "look for what drops 224.0.0.18: a filter, a port that floods no multicast (bridge: "
+        "mcast_flood off), a cloud; or ha.engine: native with ha.peers",
     )
 
 

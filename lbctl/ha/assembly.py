@@ -83,7 +83,6 @@ class Assembly:
         for life in self.vipd.lives:
             life.engine.open()
             life.duplicates.open()
-        self._guard.beat()
 
     def _greeter(self, first: GroupSpec) -> Greeter:
         common = self._common
@@ -115,9 +114,10 @@ class Assembly:
         sources = Sources(
             source=group.source,
             key=key,
-            ucarp_dead_s=group.dead_time_s,
+            ucarp_dead_s=group.dead_time_with(group.advskew),
             position=clockwork.position(now),
             now=now,
+            dead_ratio=group.dead_ratio,
             peers=group.peers,
         )
         sources.remember(memory.sources(group.vhid), now)

@@ -28,3 +28,7 @@ class Bucket:
             return False
         self._left -= 1
         return True
+
+    def put_back(self) -> None:
+        """The last one was not needed."""
+        self._left = min(self._burst, self._left + 1)

@@ -13,7 +13,7 @@ import socket
 import struct
 import time
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -34,6 +34,8 @@ _AD_PROTOCOL = 0xFFFFF000
 _AD_VLAN_TAG_PRESENT = 0xFFFFF000 + 48
 _LD_W_ABS = 0x20
 _LD_B_ABS = 0x30
+_LD_B_IND = 0x50
+_LDX_MSH = 0xB1
 _JEQ = 0x15
 _RET = 0x06
 
@@ -50,6 +52,21 @@ _FILTER = (
 )
 
 Filter = tuple[tuple[int, int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """
+    A master's advertisements, as they come all the time.
+
+    Attributes:
+        source: IPv4.
+    """
+
+    vhid: int
+    source: str
+    advbase: int
+    advskew: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +115,28 @@ def attach_filter(sock: socket.socket, program: Filter) -> None:
         socket.SOL_SOCKET,
         _SO_ATTACH_FILTER,
         struct.pack("@HP", len(program), instructions.buffer_info()[0]),
+    )
+
+
+def all_but(usuals: Iterable[Usual]) -> Filter:
+    """A program that passes protocol 112 without *usuals*."""
+    blocks = (one for usual in usuals for one in _pass_over(usual))
+    return (*blocks, *_FILTER)
+
+
+def _pass_over(usual: Usual) -> Filter:
+    source = int.from_bytes(socket.inet_aton(usual.source), "big")
+    return (
+        (_LD_W_ABS, 0, 0, 12),
+        (_JEQ, 0, 8, source),
+        (_LDX_MSH, 0, 0, 0),
+        (_LD_B_IND, 0, 0, 1),
+        (_JEQ, 0, 5, usual.vhid),
+        (_LD_B_IND, 0, 0, 2),
+        (_JEQ, 0, 3, usual.advskew),
+        (_LD_B_IND, 0, 0, 5),
+        (_JEQ, 0, 1, usual.advbase),
+        (_RET, 0, 0, 0),
     )
 
 

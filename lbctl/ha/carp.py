@@ -15,6 +15,7 @@ import hmac
 import struct
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from socket import AF_INET, inet_ntop, inet_pton
 
@@ -233,8 +234,14 @@ def resignation(vhid: int, counter: int, *, source: str, vip: str, password: Pas
 
 def frame(advertisement: Advertisement, *, source: str, vip: str, password: Password) -> bytes:
     """A whole Ethernet frame to the CARP group."""
-    payload = encode(advertisement, vip=vip, password=password)
-    return ethernet(advertisement.vhid, ip_packet(source, payload))
+    return _front(advertisement.vhid, source) + encode(advertisement, vip=vip, password=password)
+
+
+@lru_cache
+def _front(vhid: int, source: str) -> bytes:
+    """What stands before the payload: always the same."""
+    packet = ip_packet(source, bytes(_HEADER.size))
+    return ethernet(vhid, packet)[: -_HEADER.size]
 
 
 def genuine(

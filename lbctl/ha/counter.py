@@ -31,6 +31,8 @@ from lbctl.ha.carp import Advertisement, Password
 
 #: 2026-01-01T00:00:00Z, wall clock, seconds.
 EPOCH_S = 1_767_225_600
+#: 2056-01-01T00:00:00Z: a wall clock beyond it is wrong, and leaves no room to count in.
+LATEST_S = 2_713_910_400
 TICK_S = 0.004
 #: What an earlier life may have used beyond the position that it wrote down last: 2 minutes.
 MARGIN_TICKS = 30_000
@@ -132,8 +134,8 @@ def looks_native(counter: int, now_ticks: int) -> bool:
 
 
 def ticks_at(wall_s: float) -> int:
-    """The tick of a wall clock; 0 for one that stands before the epoch."""
-    return max(0, int((wall_s - EPOCH_S) / TICK_S))
+    """The tick of a wall clock; 0 for one that is wrong: before the epoch, or after 2055."""
+    return int((wall_s - EPOCH_S) / TICK_S) if EPOCH_S <= wall_s < LATEST_S else 0
 
 
 class Clockwork:
@@ -141,17 +143,20 @@ class Clockwork:
     This node's own time on the wire: it grows with each packet and never goes back.
 
     It follows the wall clock once, at the start, and then the monotonic clock alone, so that a
-    wall clock set back or forth changes nothing.
+    wall clock set back or forth changes nothing. One that is wrong by decades counts as none: the
+    time must have room to grow, or every packet would be the last one again. A peer that has heard
+    later ones believes this node as soon as a greeting has said where it stands.
 
     Args:
         position: the highest one that an earlier life may have used (the last one written down and
-            :data:`MARGIN_TICKS`); 0: there was none.
+            :data:`MARGIN_TICKS`); 0: there was none. One beyond :data:`LATEST_S` is taken so.
         wall_s: wall clock now, seconds.
         now: monotonic clock now, seconds.
     """
 
     def __init__(self, *, position: int, wall_s: float, now: float) -> None:
-        self._base = max(ticks_at(wall_s), position + 1)
+        has_room = position < (LATEST_S - EPOCH_S) / TICK_S
+        self._base = max(ticks_at(wall_s), position + 1 if has_room else 1)
         self._started = now
         self._last = self._base
 

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from lbctl.errors import NotMasterError
+from lbctl.ha import echo
 from lbctl.ha.door import Answer
+from lbctl.ha.engine import exposed
 from lbctl.ha.greeter import Greeter
 from lbctl.ha.leave import Report
 from lbctl.ha.life import Life
-from lbctl.ha.pause import PauseWord
+from lbctl.ha.neighbour import Neighbour
+from lbctl.ha.pause import Pause, PauseWord
 from lbctl.ha.ucarp_engine import UcarpEngine
 from lbctl.ha.vipd import Commons, Surroundings, Vipd
 
+#: Longer ones are as good as endless, and people forget them.
+PAUSE_MAX_S = 30 * 86400.0
 _REFUSED = 14
+#: A check's words: they stand in events, in greetings and in status.
+_WHAT_MAX = 1000
 
 
 class Desk:
@@ -48,10 +55,10 @@ class Desk:
             "groups": groups,
             "paused": _paused(pause.word) if pause.is_on else None,
             "scheduling": self._c.scheduling,
-            "protection": self._vipd.lives[0].engine.protection(),
+            "protection": self._protection(),
             "checks": self._c.tracker.checks_as_list(time.monotonic()),
             **known,
-            "findings": [*known["findings"], *duplicates],
+            "findings": [*known["findings"], *duplicates, *self._troubles()],
         }
         return {"ok": True, "status": status}
 
@@ -79,39 +86,46 @@ class Desk:
     async def on_health(self, word: Mapping[str, Any]) -> Answer:
         """What the agent's checks have found."""
         now = time.monotonic()
-        for check in word["checks"]:
-            self._c.tracker.verdict(
-                str(check["name"]), bool(check["is_well"]), str(check["what"]), now
-            )
+        # All of them are read before one counts.
+        for name, is_well, what in [_verdict(check) for check in word["checks"]]:
+            self._c.tracker.verdict(name, is_well, what, now)
         # Leaving takes its time, and the agent wants an answer.
         self._vipd.soon(self._vipd.judge())
         return {"ok": True}
 
     async def on_pause(self, word: Mapping[str, Any]) -> Answer:
         """Nothing moves by itself from now on."""
-        for_s = word.get("for_s")
-        # In a thread: it waits for the disk.
-        said = await asyncio.to_thread(
-            self._c.pause.say,
-            is_on=True,
-            by=str(word.get("by", "")),
-            why=str(word.get("why", "")),
-            for_s=None if for_s is None else float(for_s),
-        )
-        await self._vipd.apply_pause()
-        return {"ok": True, "paused": _paused(said), "nodes": self._nodes()}
+        for_s = _length(word.get("for_s"))
+        by, why = str(word.get("by", "")), str(word.get("why", ""))
+        said, nodes = await echo.say(*self._word_out, is_on=True, by=by, why=why, for_s=for_s)
+        return {"ok": True, "paused": _paused(said), "nodes": self._names(nodes)}
 
     async def on_resume(self, word: Mapping[str, Any]) -> Answer:
         """It moves again."""
-        await asyncio.to_thread(self._c.pause.say, is_on=False, by=str(word.get("by", "")))
-        await self._vipd.apply_pause()
-        return {"ok": True, "paused": None, "nodes": self._nodes()}
+        _, nodes = await echo.say(*self._word_out, is_on=False, by=str(word.get("by", "")))
+        return {"ok": True, "paused": None, "nodes": self._names(nodes)}
 
-    def _nodes(self) -> list[str]:
-        """Names of the nodes that go by this word, or will within a second."""
+    @property
+    def _word_out(self) -> tuple[Pause, Greeter | None, Callable[[], Awaitable[None]]]:
+        return self._c.pause, self._greeter, self._vipd.apply_pause
+
+    def _troubles(self) -> list[dict[str, str]]:
+        """What a next life of this process will not know."""
+        memory = self._c.memory
+        troubles = (self._c.pause.trouble, "" if memory is None else memory.trouble)
+        return [{"kind": "state dir", "text": text, "about": ""} for text in troubles if text]
+
+    def _protection(self) -> str:
         peers = () if self._greeter is None else self._greeter.peers()
-        others = [peer.hostname or peer.node for peer in peers if peer.is_fresh]
-        return [self._c.spec.hostname, *others]
+        fresh = [one for one in peers if one.is_fresh]
+        if not self._vipd.is_native or not fresh:
+            return self._vipd.lives[0].engine.protection()
+        # What a node says of itself now; none that says native is believed without a tag.
+        return exposed(one.name for one in fresh if one.engine != "native")
+
+    def _names(self, nodes: Sequence[Neighbour]) -> list[str]:
+        """This node's and those that go by its word."""
+        return [self._c.spec.hostname, *(one.hostname or one.node for one in nodes)]
 
     def _reason_to_stay(self, masters: Sequence[Life]) -> str:
         """Why a handover would do harm; empty: nothing speaks against it."""
@@ -127,6 +141,23 @@ class Desk:
 
     def _role(self) -> str:
         return ", ".join(dict.fromkeys(str(life.role) for life in self._vipd.lives))
+
+
+def _verdict(check: Mapping[str, Any]) -> tuple[str, bool, str]:
+    name, is_well, what = check["name"], check["is_well"], check["what"]
+    if not (isinstance(name, str) and isinstance(is_well, bool) and isinstance(what, str)):
+        message = '"name" and "what" are texts, "is_well" is true or false'
+        raise TypeError(message)
+    return name, is_well, what[:_WHAT_MAX]
+
+
+def _length(for_s: object) -> float | None:
+    if for_s is None:
+        return None
+    if isinstance(for_s, int | float) and not isinstance(for_s, bool) and 1 <= for_s <= PAUSE_MAX_S:
+        return float(for_s)
+    message = f'"for_s" is null or seconds, 1 to {PAUSE_MAX_S:.0f}'
+    raise ValueError(message)
 
 
 def _paused(word: PauseWord) -> dict[str, Any]:

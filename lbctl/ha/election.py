@@ -57,53 +57,23 @@ from lbctl.ha.election_words import (
 )
 from lbctl.ha.role import RoleName
 from lbctl.ha.ucarp import FAULTY_ADVSKEW
-
-__all__ = [
-    "Action",
-    "Advertise",
-    "Become",
-    "Event",
-    "Hear",
-    "Heard",
-    "Left",
-    "LinkDown",
-    "LinkUp",
-    "Pause",
-    "Resign",
-    "Rules",
-    "SetAdvskew",
-    "Silence",
-    "Speak",
-    "Stalled",
-    "Start",
-    "State",
-    "Stop",
-    "Tick",
-    "address_order",
-    "dead_time_s",
-    "first",
-    "step",
-    "yields",
-]
+from lbctl.spec import native_dead_time_s
 
 #: The chance that a living master is taken for dead, at each of its packets.
 _FALSE_ALARM = 1e-6
-#: How late a packet may be: timers and the wire, seconds.
-_LATE_S = 0.003
 _STRETCH_MAX = 4
 
 
 Step = tuple[State, tuple[Action, ...]]
 
 
-def first(rules: Rules, advskew: int, now: float, *, is_holder: bool = True) -> State:
+def first(advskew: int, now: float, *, is_holder: bool = True) -> State:
     """
     The state before :class:`Start`.
 
     Args:
         is_holder: false for a process that takes up the work of one that was BACKUP.
     """
-    del rules
     return State(RoleName.INIT, advskew, worth=advskew, heard_at=now, is_holder=is_holder)
 
 
@@ -140,12 +110,16 @@ def dead_time_s(rules: Rules, advskew: int, master: Heard | None) -> float:
         return rules.dead_ratio * rules.interval_s
     if not master.is_native:
         return rules.dead_ratio * (rules.advbase_s + advskew / 256)
-    packets = 2 * rules.dead_ratio - 1
-    if master.loss > 0:
-        likely = math.ceil(math.log(_FALSE_ALARM) / math.log(min(master.loss, 0.99)))
+    return stretched_s(rules.dead_ratio, master.interval_s, master.loss)
+
+
+def stretched_s(dead_ratio: int, interval_s: float, loss: float) -> float:
+    """The dead time of a native master that sends every *interval_s*, where *loss* (0..1) is."""
+    packets = 2 * dead_ratio - 1
+    if loss > 0:
+        likely = math.ceil(math.log(_FALSE_ALARM) / math.log(min(loss, 0.99)))
         packets = min(max(packets, likely), _STRETCH_MAX * packets)
-    period_s = master.interval_s / 2
-    return packets * period_s + min(_LATE_S, period_s / 4)
+    return native_dead_time_s(packets, interval_s)
 
 
 def address_order(source: str) -> bytes:
@@ -225,9 +199,9 @@ def _tick(rules: Rules, state: State, now: float) -> Step:
 def _tick_master(rules: Rules, state: State, now: float) -> Step:
     if now < state.due:
         return state, ()
-    sent, actions = _advertise(rules, state, now)
     # On schedule, so that late timers do not add up; but nothing is made up for.
-    return replace(sent, due=max(state.due, now - rules.period_s / 2) + rules.period_s), actions
+    due = max(state.due, now - rules.period_s / 2) + rules.period_s
+    return replace(state, sent_at=now, due=due), (Advertise(),)
 
 
 def _hear(rules: Rules, state: State, heard: Heard, now: float) -> Step:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from lbctl.ha.role import RoleName
+from lbctl.spec import GroupSpec
 
 NEVER = math.inf
 
@@ -28,6 +29,17 @@ class Rules:
     interval_s: float
     dead_ratio: int
     failback_s: float
+
+    @classmethod
+    def of(cls, group: GroupSpec) -> Rules:
+        """Those of a group."""
+        return cls(
+            source=group.source,
+            advbase_s=group.advbase_s,
+            interval_s=group.interval_s,
+            dead_ratio=group.dead_ratio,
+            failback_s=group.failback_s,
+        )
 
     @property
     def period_s(self) -> float:
@@ -199,6 +211,17 @@ class State:
     @property
     def may_speak(self) -> bool:
         return self.role is RoleName.MASTER and self.has_link and not self.is_silent
+
+    @property
+    def usual(self) -> Heard | None:
+        """
+        A native master's word that changes nothing but :attr:`heard_at`, and so may be heard as
+        late as :attr:`due`.
+        """
+        is_waiting = self.due != NEVER and self.better_since == NEVER
+        if not self.may_listen or not is_waiting or self.master is None:
+            return None
+        return self.master if self.master.is_native else None
 
     @property
     def may_listen(self) -> bool:

@@ -9,7 +9,8 @@ Two kinds: :mod:`lbctl.ha.ucarp_engine`, where ucarp decides and vipd watches it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -45,6 +46,15 @@ class Peer:
     @property
     def is_leaving(self) -> bool:
         return self.advbase == carp.RESIGNATION_ADVBASE
+
+    def as_dict(self, now: float) -> dict[str, Any]:
+        """For status; *now* is monotonic seconds."""
+        return {
+            "source": self.source,
+            "advbase": self.advbase,
+            "advskew": self.advskew,
+            "seen_s_ago": round(now - self.seen, 3),
+        }
 
 
 @dataclass(slots=True)
@@ -145,3 +155,29 @@ class Engine(Protocol):
 
     def protection(self) -> str:
         """What this group is not protected from, a sentence; empty: nothing known."""
+
+
+def exposed(names: Iterable[str]) -> str:
+    """What a native node is not protected from while these speak through ucarp; empty: nobody."""
+    told = ", ".join(sorted(names))
+    return told and (
+        f"{told} speaks through ucarp, which believes captured packets: a stranger in this "
+        "network segment can force a take-over; the native engine on both nodes does not"
+    )
+
+
+async def found(
+    find: Callable[[], Peer | None], news: asyncio.Event, within_s: float
+) -> Peer | None:
+    """What *find* finds, asked again after all *news*; None: nothing in time."""
+
+    async def wait() -> Peer:
+        while (peer := find()) is None:
+            news.clear()
+            await news.wait()
+        return peer
+
+    try:
+        return await asyncio.wait_for(wait(), within_s)
+    except TimeoutError:
+        return None

@@ -21,6 +21,8 @@ BOTH_MASTER = "both MASTER"
 NONE_MASTER = "none MASTER"
 WRONG_PASSWORD = "wrong password"
 CLASHING_VHID = "clashing vhid"
+ADDRESSES = "addresses differ"
+FLOOD = "flood"
 VERSION = "version differs"
 CLOCK = "clock differs"
 PAUSED = "paused"
@@ -88,7 +90,8 @@ class View:
         pause: the word that holds now; None: not paused.
         neighbours: known nodes.
         deaf: those that go on greeting and do not hear this node.
-        claims: greetings with another signature, of the last few seconds.
+        claims: greetings with another signature or of another group, of the last few seconds.
+        flooded_by: where most of a flood of refused datagrams claims to be from; empty: no flood.
         is_starting: a node has started so recently that nobody need be MASTER yet.
         now: monotonic seconds.
     """
@@ -105,6 +108,7 @@ class View:
     deaf: tuple[Neighbour, ...] = ()
     claims: tuple[Claim, ...] = ()
     foreign: tuple[Foreign, ...] = ()
+    flooded_by: str = ""
 
     @property
     def alive(self) -> tuple[Neighbour, ...]:
@@ -145,35 +149,80 @@ def _strangers(view: View) -> Iterator[Finding]:
     wrong = {claim.source: claim for claim in view.claims if ours & set(claim.groups)}
     for source, claim in wrong.items():
         text = (
-            f"{_named(claim.hostname, source)} greets for our VIP with another password: give "
-            "both hosts the same one"
+            f"{claim.name} greets for our VIP with another password: give both hosts the same one"
         )
         yield Finding(WRONG_PASSWORD, text, source)
     told = set(wrong)
     for claim in view.claims:
-        clash = "" if claim.source in told else _clash(view, claim)
+        clash = None if claim.source in told else _clash(view, claim)
         if clash:
             told.add(claim.source)
-            text = f"{_named(claim.hostname, claim.source)} {clash}"
-            yield Finding(CLASHING_VHID, text, claim.source)
+            kind, text = clash
+            yield Finding(kind, f"{claim.name} {text}", claim.source)
     yield from _speakers(view, told)
 
 
-def _clash(view: View, claim: Claim) -> str:
-    """What it does with a vhid or a VIP of ours; empty: nothing."""
+def _clash(view: View, claim: Claim) -> tuple[str, str] | None:
+    """Which kind of finding, and what it does with an address or a vhid of ours; None: nothing."""
+    for group in view.groups:
+        shared = [one for one in group.addresses if one in claim.addresses]
+        if shared and group.vip not in (vip for _, vip in claim.groups):
+            return ADDRESSES, _swapped(group, claim, shared)
     for vhid, vip in claim.groups:
         for group in view.groups:
             if vhid == group.vhid and vip != group.vip:
-                return (
+                return CLASHING_VHID, (
                     f"uses vhid {vhid} for {vip}, this node for {group.vip}: one of the pairs "
                     "needs another vhid; or, if it is the peer, the same VIP"
                 )
             if vip == group.vip and vhid != group.vhid:
-                return (
+                return CLASHING_VHID, (
                     f"uses {vip} with vhid {vhid}, this node with {group.vhid}: both hold the "
                     "address; give them the same vhid"
                 )
-    return ""
+    return None
+
+
+def _swapped(group: GroupFacts, claim: Claim, shared: list[str]) -> str:
+    """It has addresses of ours, and another one first: CARP takes the two for strangers."""
+    if sorted(claim.addresses) == sorted(group.addresses):
+        what = "has the same addresses in another order"
+    else:
+        what = f"has {', '.join(shared)} too, and another first address"
+    theirs = ", ".join(vip for _, vip in claim.groups)
+    return (
+        f"{what} ({theirs}; this node: {group.vip}): both hold what they share; give both hosts "
+        "the same VIP first, or another pair other addresses"
+    )
+
+
+def _addresses(view: View) -> Iterator[Finding]:
+    for one in view.alive:
+        for group in view.groups:
+            theirs = one.group(group.vhid)
+            if theirs is None or theirs.vip != group.vip:
+                continue
+            if not theirs.addresses or not group.addresses:
+                continue  # no room to tell them
+            missing = ", ".join(sorted({*group.addresses} - {*theirs.addresses}))
+            more = ", ".join(sorted({*theirs.addresses} - {*group.addresses}))
+            parts = [f"lacks {missing}" if missing else "", f"has {more} besides" if more else ""]
+            if what := " and ".join(part for part in parts if part):
+                text = (
+                    f"{one.name} {what} in vhid {group.vhid}: after a move these do not answer; "
+                    "give both hosts the same addresses"
+                )
+                yield Finding(ADDRESSES, text, f"{one.address} {group.vhid}")
+
+
+def _flood(view: View) -> Iterator[Finding]:
+    if view.flooded_by:
+        text = (
+            "ten and more datagrams a second come to the port of the greetings and are refused, "
+            f"most of them from {view.flooded_by}, if that is true: the peer's own words are "
+            "looked at first; tcpdump -e -n on that UDP port shows the MAC they come from"
+        )
+        yield Finding(FLOOD, text)
 
 
 def _speakers(view: View, told: set[str]) -> Iterator[Finding]:
@@ -239,7 +288,8 @@ def _network(view: View) -> Iterator[Finding]:
         ):
             text = (
                 f"{one.name} reaches this node by unicast, and its multicast does not arrive: its "
-                "advertisements get lost too; look at the switch (IGMP snooping without a querier)"
+                "advertisements get lost too; look for what drops 224.0.0.18: a filter, a port "
+                "that floods no multicast (bridge: mcast_flood off); in a cloud set ha.peers"
             )
             yield Finding(MULTICAST_LOST, text, one.address)
     for one in view.deaf:
@@ -264,15 +314,13 @@ _PARTS: tuple[Callable[[View], Iterator[Finding]], ...] = (
     _roles,
     _pause,
     _strangers,
+    _addresses,
     _network,
+    _flood,
     _configuration,
     _identities,
     _clocks,
 )
-
-
-def _named(hostname: str, source: str) -> str:
-    return f"{hostname} ({source})" if hostname else source
 
 
 def _time(wall: float | None) -> str:

@@ -2,8 +2,7 @@
 The greetings of this node: sent once a second and at each change, heard, and made sense of.
 
 Trouble with the network ends nothing here: an interface that is down, renamed or gone is tried
-again every second. What comes in is bounded, since anybody in the segment can send: so many
-signatures are looked at a second, and so many datagrams are read at all.
+again every second. What comes in is bounded, see :mod:`lbctl.ha.greeting_gate`.
 """
 
 from __future__ import annotations
@@ -14,14 +13,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from lbctl.ha.bucket import Bucket
 from lbctl.ha.carp import GROUP, Password
 from lbctl.ha.findings import DEAF_S, Finding, View
-from lbctl.ha.greeting import Claim, Greeting, GroupFacts, Key, Kind, Rejection, decode, encode
+from lbctl.ha.greeting import Claim, Greeting, GroupFacts, Key, Kind, Rejection, encode
+from lbctl.ha.greeting_gate import Gate
 from lbctl.ha.greeting_link import GreetingLink, Link
-from lbctl.ha.greeting_socket import TTL, Datagram
+from lbctl.ha.greeting_socket import Datagram
 from lbctl.ha.hearsay import Hearsay
 from lbctl.ha.journal import Journal
 from lbctl.ha.neighbour import FRESH_S, Neighbour, Neighbours
@@ -34,10 +35,8 @@ EVERY_S = 1.0
 _TURN_S, _QUIET_TURN_S = 0.2, 0.5
 #: Whoever has just got the addresses has better things to do; several changes become one greeting.
 _SETTLE_S = 0.03
-#: Answers and changes, beside the one each second.
+#: Changes, and answers, beside the one each second.
 _EXTRA_PER_S = 5
-#: Signatures looked at a second: of known nodes, and of anybody else.
-_KNOWN_PER_S, _OTHERS_PER_S = 15, 5
 _LATE_S = 1.5
 #: Without a multicast for so long a node is asked directly; often at first.
 _DOUBT_S, _ASK_EVERY_S, _ASK_OFTEN_S, _ASK_RARELY_S = 1.3, 0.35, 3.0, 10.0
@@ -84,8 +83,8 @@ class Greeter:
         self._presence = Presence(journal)
         self._hearsay = Hearsay()
         self._extra = Bucket(_EXTRA_PER_S, _EXTRA_PER_S)
-        self._known_budget = Bucket(_KNOWN_PER_S, _KNOWN_PER_S)
-        self._others_budget = Bucket(_OTHERS_PER_S, _OTHERS_PER_S)
+        self._answers = Bucket(_EXTRA_PER_S, _EXTRA_PER_S)
+        self._gate = Gate(group, self._key, self._neighbours, self._hearsay)
         self._link = link(group, self.take)
         self._due = float("-inf")
         self._asked: dict[str, float] = {}
@@ -93,11 +92,16 @@ class Greeter:
         self._sequence = 0
         self._has_news = False
         self._wake = asyncio.Event()
+        self._heard_some = asyncio.Event()
         self.sent = 0
         self.heard = 0
-        self.refused: Counter[str] = Counter()
         self.on_pause: Callable[[PauseWord], None] = _ignore
         self.on_greeting: Callable[[Neighbour], None] = _ignore
+
+    @property
+    def refused(self) -> Counter[str]:
+        """What arrived and was not believed: how many, by reason."""
+        return self._gate.refused
 
     # What others ask.
 
@@ -138,7 +142,14 @@ class Greeter:
                 return one, ""
             reasons.append(reason)
         nobody = f"no other node has greeted on UDP port {self._group.greeting_port}"
+        if kin := self._hearsay.kin(self._clock()):
+            nobody = f"{', '.join(kin)} greets, and does not have this node's VIP and vhid"
         return None, "; ".join(reasons) or nobody
+
+    async def next_greeting(self) -> None:
+        """Until the next one of a known node comes."""
+        self._heard_some.clear()
+        await self._heard_some.wait()
 
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong between the nodes, now."""
@@ -153,6 +164,7 @@ class Greeter:
         now = self._clock()
         return {
             "peers": [one.as_dict(now) for one in self.peers()],
+            "kin": list(self._hearsay.kin(now)),
             "findings": [
                 {"kind": one.kind, "text": one.text, "about": one.about} for one in self.findings()
             ],
@@ -191,36 +203,32 @@ class Greeter:
     def take(self, datagram: Datagram) -> None:
         """One datagram, whatever it holds."""
         now = self._clock()
-        refusal = self._refusal(datagram, now)
-        read = refusal or decode(datagram.content, self._key)
-        if isinstance(read, Rejection):
-            self.refused[read.value] += 1
-        elif isinstance(read, Claim):
-            self.refused[Rejection.BAD_SIGNATURE.value] += 1
-            self._hearsay.claims(read, datagram.source, now)
-        else:
-            self._take_signed(read, datagram, now)
+        greeting = self._gate.open(datagram, now)
+        if greeting is not None and self._take_signed(greeting, datagram, now):
+            self._gate.was_news()
 
-    def _take_signed(self, greeting: Greeting, datagram: Datagram, now: float) -> None:
+    def _take_signed(self, greeting: Greeting, datagram: Datagram, now: float) -> bool:
+        """Whether it was news of a known node."""
         ours = {(one.vhid, one.vip) for one in self._spec.groups or (self._group,)}
         names = tuple(one.name for one in greeting.groups)
         if greeting.kind is Kind.QUESTION:
             self._answer(greeting, datagram, now)
         elif not ours & set(names):
-            # The same password, and another pair.
-            self.refused[Rejection.OTHER_GROUP.value] += 1
-            self._hearsay.claims(Claim(greeting.hostname, names), datagram.source, now)
+            # The same password, and another pair; or the peer with another VIP first.
+            self._gate.refuse(Rejection.OTHER_GROUP, datagram, now)
+            self._hearsay.claims(Claim.of(greeting, is_kin=True), datagram.source, now)
         elif greeting.by_multicast != datagram.by_multicast:
-            self.refused[Rejection.REPLAYED.value] += 1
+            self._gate.refuse(Rejection.REPLAYED, datagram, now)
         else:
-            self._meet(greeting, datagram, now)
+            return self._meet(greeting, datagram, now)
+        return False
 
-    def _meet(self, greeting: Greeting, datagram: Datagram, now: float) -> None:
+    def _meet(self, greeting: Greeting, datagram: Datagram, now: float) -> bool:
         met = self._neighbours.take(greeting, datagram.source, now, self._wall())
         if isinstance(met, Rejection):
-            self.refused[met.value] += 1
+            self._gate.refuse(met, datagram, now)
             if met is not Rejection.UNPROVEN:
-                return
+                return False
         if greeting.wants_answer:
             self._answer(greeting, datagram, now)
         if isinstance(met, Neighbour):
@@ -230,16 +238,8 @@ class Greeter:
                 self.on_pause(met.pause)
             if met.proven == now:
                 self.on_greeting(met)
-
-    def _refusal(self, datagram: Datagram, now: float) -> Rejection | None:
-        if self._group.peers:
-            if datagram.source not in self._group.peers:
-                return Rejection.NOT_A_PEER
-        elif datagram.ttl != TTL:
-            return Rejection.NOT_ON_LINK
-        is_known = self._neighbours.knows(datagram.source)
-        budget = self._known_budget if is_known else self._others_budget
-        return None if budget.take(now) else Rejection.TOO_MANY
+            self._heard_some.set()
+        return isinstance(met, Neighbour)
 
     # What it says.
 
@@ -253,7 +253,7 @@ class Greeter:
             self._say(now, GROUP, wants_answer=wants)
 
     def _answer(self, greeting: Greeting, datagram: Datagram, now: float) -> None:
-        if not self._extra.take(now):
+        if not self._answers.take(now):
             return
         if greeting.kind is Kind.QUESTION:
             by = "multicast" if datagram.by_multicast else "unicast"
@@ -308,7 +308,7 @@ class Greeter:
             version=self._spec.version,
             engine=str(facts.get("engine", self._group.engine)),
             at=self._wall(),
-            groups=_groups(facts),
+            groups=self._groups(facts),
             digests=self._spec.digests,
             pause=word if word.serial else None,
             counters=facts.get("counters", {}),
@@ -330,7 +330,7 @@ class Greeter:
             node=self._spec.node,
             version=self._spec.version,
             digests=self._spec.digests,
-            groups=_groups(facts),
+            groups=self._groups(facts),
             now=now,
             is_multicast=not self._group.peers,
             is_starting=now - self._born < starting_s
@@ -340,6 +340,7 @@ class Greeter:
             deaf=self._neighbours.deaf(now, DEAF_S),
             claims=claims,
             foreign=foreign,
+            flooded_by=self._hearsay.flooded_by(now),
         )
 
     def _own_word(self, facts: Mapping[str, Any] | None = None) -> PauseWord:
@@ -360,6 +361,11 @@ class Greeter:
             return f"{one.name} is at fault: {', '.join(group.faults) or group.severity}"
         return "" if group.can_serve else f"{one.name} cannot serve: {group.why or 'it says so'}"
 
-
-def _groups(facts: Mapping[str, Any]) -> tuple[GroupFacts, ...]:
-    return tuple(GroupFacts.of(one) for one in facts.get("groups", ()))
+    def _groups(self, facts: Mapping[str, Any]) -> tuple[GroupFacts, ...]:
+        specs = self._spec.groups or (self._group,)
+        addresses = {
+            (one.vhid, one.vip): tuple(address.split("/")[0] for address in one.addresses)
+            for one in specs
+        }
+        told = (GroupFacts.of(one) for one in facts.get("groups", ()))
+        return tuple(replace(one, addresses=addresses.get(one.name, ())) for one in told)

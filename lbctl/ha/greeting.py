@@ -15,10 +15,11 @@ from __future__ import annotations
 import hmac
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from typing import Any
 
 from lbctl.ha.carp import Password
@@ -36,13 +37,17 @@ _ROLES = {"M": "MASTER", "B": "BACKUP", "I": "INIT"}
 _ID_MAX = 32
 _HOSTNAME_MAX = 63
 _WORD_MAX = 32
+_ADDRESS_MAX = 45
 _TEXT_MAX = 200
 _FAULTS_MAX = 4
 _GROUPS_MAX = 255
 #: How much of each reason and fault is told: less until the whole fits.
 _TEXT_STEPS = (96, 48, 24, 12, 0)
+_CUTS = (*((one, True) for one in _TEXT_STEPS[1:3]), *((one, False) for one in _TEXT_STEPS))
 _ANSWERS_MAX = 4
 _DIGESTS_MAX = 12
+#: In the body as it is written here, where no text can look like it: its quotes are escaped.
+_HEADING = re.compile(rb',"seq":(\d{1,16}),"session":"([0-9A-Za-z]{1,32})"')
 
 
 class Kind(StrEnum):
@@ -95,6 +100,7 @@ class GroupFacts:
         why: why it has this role; cut where there is no room.
         faults: why it is worse than it should be; the first few.
         can_serve: it would serve if it had the addresses.
+        addresses: all of them, without prefix, *vip* first; empty: there was no room to tell.
     """
 
     vhid: int
@@ -106,6 +112,7 @@ class GroupFacts:
     faults: tuple[str, ...] = ()
     severity: int = 0
     can_serve: bool = True
+    addresses: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> GroupFacts:
@@ -120,6 +127,7 @@ class GroupFacts:
             faults=tuple(facts.get("faults", ())),
             severity=facts.get("severity", 0),
             can_serve=facts.get("can_serve", True),
+            addresses=tuple(facts.get("addresses", ())),
         )
 
     @property
@@ -170,29 +178,46 @@ class Greeting:
 @dataclass(frozen=True, slots=True)
 class Claim:
     """
-    What a greeting says whose signature is not ours: nobody has proven it.
+    What a greeting says that is not of our group: nobody has proven it.
 
     Attributes:
         groups: vhid and VIP of each.
         source: where it came from.
+        addresses: of all its groups, the first VIP first.
+        is_kin: it is signed with our password all the same.
     """
 
     hostname: str
     groups: tuple[tuple[int, str], ...]
     source: str = ""
+    addresses: tuple[str, ...] = ()
+    is_kin: bool = False
+
+    @classmethod
+    def of(cls, greeting: Greeting, *, is_kin: bool) -> Claim:
+        names = tuple(group.name for group in greeting.groups)
+        addresses = tuple(one for group in greeting.groups for one in group.addresses)
+        return cls(greeting.hostname, names, addresses=addresses, is_kin=is_kin)
+
+    @property
+    def name(self) -> str:
+        return f"{self.hostname} ({self.source})" if self.hostname else self.source
 
 
 def encode(greeting: Greeting, key: Key) -> bytes:
-    """The signed datagram. What there is no room for is cut: texts first, then the last groups."""
-    body = b""
-    for longest in _TEXT_STEPS:
-        body = _body(greeting, longest, _GROUPS_MAX)
+    """
+    The signed datagram. What there is no room for is cut: long texts, then the addresses beyond
+    each group's first, then all texts, then the last groups.
+    """
+    body = _body(greeting, _TEXT_STEPS[0], _GROUPS_MAX)
+    for longest, has_addresses in _CUTS:
         if _START + len(body) <= MAX_BYTES:
             return _signed(body, key)
+        body = _body(greeting, longest, _GROUPS_MAX, has_addresses=has_addresses)
     count = len(greeting.groups)
     while _START + len(body) > MAX_BYTES and count:
         count -= 1
-        body = _body(greeting, 0, count)
+        body = _body(greeting, 0, count, has_addresses=False)
     return _signed(body, key)
 
 
@@ -200,7 +225,7 @@ def _signed(body: bytes, key: Key) -> bytes:
     return _HEAD + key.sign(_HEAD + body) + body
 
 
-def _body(greeting: Greeting, longest: int, groups: int) -> bytes:
+def _body(greeting: Greeting, longest: int, groups: int, *, has_addresses: bool = True) -> bytes:
     pause = greeting.pause
     raw = {
         "kind": greeting.kind,
@@ -220,6 +245,7 @@ def _body(greeting: Greeting, longest: int, groups: int) -> bytes:
             [*_group_to_wire(one, longest), greeting.counters.get(one.vhid)]
             for one in greeting.groups[:groups]
         ],
+        "vips": [one.addresses for one in greeting.groups[:groups]] if has_addresses else [],
         "digests": _digests(greeting.digests),
         "pause": None if pause is None else _pause_to_wire(pause),
     }
@@ -267,11 +293,18 @@ def decode(datagram: bytes, key: Key) -> Greeting | Claim | Rejection:
         return Rejection.GARBLED
     if is_genuine:
         return greeting
-    return Claim(greeting.hostname, tuple(group.name for group in greeting.groups))
+    return Claim.of(greeting, is_kin=False)
+
+
+def heading(datagram: bytes) -> tuple[str, int] | None:
+    """Session and sequence that a datagram claims, at a glance: nothing is looked into yet."""
+    found = _HEADING.search(datagram, _START)
+    return None if found is None else (found[2].decode(), int(found[1]))
 
 
 def _read(raw: Mapping[str, Any]) -> Greeting:
     pause = raw["pause"]
+    vips = raw.get("vips") or [[]] * len(raw["groups"])
     return Greeting(
         kind=Kind(raw["kind"]),
         node=_text(raw["node"], _ID_MAX),
@@ -286,7 +319,7 @@ def _read(raw: Mapping[str, Any]) -> Greeting:
         version=_text(raw["version"], _WORD_MAX),
         engine=_text(raw["engine"], _WORD_MAX),
         at=_moment(raw["at"]),
-        groups=tuple(_group(one) for one in raw["groups"]),
+        groups=tuple(_group(*both) for both in zip(raw["groups"], vips, strict=True)),
         counters={one[0]: _whole(one[-1], 2**64) for one in raw["groups"] if one[-1] is not None},
         digests=_texts(raw["digests"]),
         pause=None if pause is None else _pause(pause),
@@ -299,7 +332,7 @@ def _pause(raw: list[Any]) -> PauseWord:
     return PauseWord.of({**values, "is_on": bool(_whole(is_on, 1))})
 
 
-def _group(raw: list[Any]) -> GroupFacts:
+def _group(raw: list[Any], addresses: list[Any]) -> GroupFacts:
     vhid, vip, role, since, advskew, severity, can_serve, why, faults, _ = raw
     return GroupFacts(
         vhid=_whole(vhid, 255),
@@ -311,6 +344,7 @@ def _group(raw: list[Any]) -> GroupFacts:
         faults=tuple(_text(what, _TEXT_MAX) for what in faults),
         severity=_whole(severity, 255),
         can_serve=bool(_whole(can_serve, 1)),
+        addresses=tuple(str(ip_address(_text(one, _ADDRESS_MAX))) for one in addresses),
     )
 
 

@@ -1,7 +1,10 @@
-"""Who else was heard, and proves nothing: greetings signed otherwise, and strangers' CARP. Pure."""
+"""
+Who else was heard, and proves nothing: greetings of others, strangers' CARP, and floods. Pure.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
@@ -18,6 +21,12 @@ _FOREIGN_S = 4.0
 #: A speaker with a longer interval comes and goes.
 _LONGEST_GAP_S = 20.0
 _KEPT = 16
+#: So many datagrams in a second that were refused: with one source address, and in all. A host
+#: with another password sends six at most.
+_LOUD, _LOUD_IN_ALL = 10, 50
+_COUNTED = 64
+#: The source of a flood that has many.
+MANY = "many addresses"
 
 
 class Hearsay:
@@ -26,6 +35,9 @@ class Hearsay:
     def __init__(self) -> None:
         self._claims: dict[str, tuple[Claim, float]] = {}
         self._foreign: dict[tuple[str, int], Foreign] = {}
+        self._second = -1
+        self._refused: Counter[str] = Counter()
+        self._refused_before: Counter[str] = Counter()
 
     def claims(self, claim: Claim, source: str, now: float) -> None:
         """A greeting from *source* that is not of our group."""
@@ -42,6 +54,34 @@ class Hearsay:
     def is_known(self, source: str) -> None:
         """It has proven itself: what was claimed from there before is over."""
         self._claims.pop(source, None)
+
+    def refused(self, source: str, now: float) -> None:
+        """A datagram that says it is from *source* was not believed."""
+        self._begin_second(now)
+        is_counted = source in self._refused or len(self._refused) < _COUNTED
+        self._refused[source if is_counted else MANY] += 1
+
+    def flooded_by(self, now: float) -> str:
+        """The source of most of what was refused in the last whole second; empty: no flood."""
+        self._begin_second(now)
+        if not self._refused_before:
+            return ""
+        source, most = self._refused_before.most_common(1)[0]
+        total = self._refused_before.total()
+        if most < _LOUD and total < _LOUD_IN_ALL:
+            return ""
+        return source if 2 * most >= total else MANY
+
+    def kin(self, now: float) -> tuple[str, ...]:
+        """Who greets with our password, and is of another group."""
+        return tuple(one.name for one in self.current(now)[0] if one.is_kin)
+
+    def _begin_second(self, now: float) -> None:
+        second = int(now)
+        if second != self._second:
+            is_next = second == self._second + 1
+            self._refused_before = self._refused if is_next else Counter()
+            self._second, self._refused = second, Counter()
 
     def current(self, now: float) -> tuple[tuple[Claim, ...], tuple[Foreign, ...]]:
         """What still counts."""

@@ -72,6 +72,7 @@ class Keeper:
         self._clock = clock
         self._announce_at = float("inf")
         self._announced_at = _NEVER
+        self._again_s = group.announce_again_s
         self._more: list[float] = []
         self._has_renewed = False
         self._doubt = ""
@@ -169,7 +170,7 @@ class Keeper:
         if self.role.name is not RoleName.MASTER or self._is_hushed:
             return
         if now >= self._announce_at:
-            self._tell(self._group.addresses, self._group.announce_refresh_s)
+            self._tell(self._group.addresses)
 
     def rival(self, gone_after_s: float) -> None:
         """
@@ -180,7 +181,8 @@ class Keeper:
             return
         now = self._clock()
         if now - self._announced_at >= ANNOUNCE_APART_S:
-            self._tell(self._group.addresses, gone_after_s)
+            self._tell(self._group.addresses)
+        self._again_from_now()
         self._more = sorted(now + after_s for after_s in (*ANNOUNCE_AFTER_RIVAL_S, gone_after_s))
         self._announce_at = self._more.pop(0)
 
@@ -216,10 +218,19 @@ class Keeper:
         # addresses takes longer than the rest.
         self._remove(self._group.addresses)
 
-    def _tell(self, addresses: Iterable[str], again_s: float) -> None:
+    def _tell(self, addresses: Iterable[str]) -> None:
         self._announce(addresses)
         self._announced_at = self._clock()
-        self._announce_at = self._more.pop(0) if self._more else self._announced_at + again_s
+        if self._more:
+            self._announce_at = self._more.pop(0)
+            return
+        # Each pause is twice the last one: a network that loses the first words is told again
+        # after no longer than it has been so.
+        self._announce_at = self._announced_at + self._again_s
+        self._again_s = min(2 * self._again_s, self._group.announce_refresh_s)
+
+    def _again_from_now(self) -> None:
+        self._again_s = min(self._group.announce_again_s, self._group.announce_refresh_s)
 
     def _set(self, verdict: Verdict) -> None:
         if verdict is Verdict.DROP:
@@ -232,7 +243,8 @@ class Keeper:
             for address in self._group.addresses:
                 self._table.hold(address, lease_s=LEASE_S)
             if first:
-                self._tell(self._group.addresses, self._group.announce_again_s)
+                self._again_from_now()
+                self._tell(self._group.addresses)
 
     def _put_back(self, present: Mapping[str, float | None]) -> None:
         missing = [a for a in self._group.addresses if a not in present]
@@ -240,7 +252,8 @@ class Keeper:
             self._table.hold(address, lease_s=LEASE_S)
             self._journal.note("address", f"{address} had been removed: put back", address=address)
         if missing and not self._is_hushed:
-            self._tell(missing, self._group.announce_again_s)
+            self._again_from_now()
+            self._tell(missing)
 
     def _remove(self, present: Iterable[str]) -> None:
         errors = []

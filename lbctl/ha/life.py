@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from lbctl.errors import NetlinkError
@@ -17,6 +18,7 @@ from lbctl.ha.claims import Line
 from lbctl.ha.duplicate import Duplicates
 from lbctl.ha.engine import Engine, Parts
 from lbctl.ha.hands import Hands
+from lbctl.ha.keeper import ANNOUNCE_APART_S
 from lbctl.ha.lease import RENEW_S, Verdict
 from lbctl.ha.leave import Report, leave
 from lbctl.ha.role import RoleName
@@ -41,8 +43,8 @@ class Surroundings(Protocol):
     def is_paused(self) -> bool:
         """Nothing is to move by itself."""
 
-    def may_take_over(self, vhid: int) -> bool:
-        """False: the other nodes are known, and none of them is healthy."""
+    def may_take_over(self, vhid: int, advskew: int) -> bool:
+        """False: the other nodes are known, and none is better than one that speaks *advskew*."""
 
     def is_other_master(self, vhid: int) -> bool:
         """Another node has said a moment ago that it is MASTER of the group."""
@@ -61,24 +63,32 @@ class Life:
     """
 
     def __init__(
-        self, parts: Parts, hands: Hands, engine: Engine, surroundings: Surroundings
+        self,
+        parts: Parts,
+        hands: Hands,
+        engine: Engine,
+        surroundings: Surroundings,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._p = parts
+        self._clock = clock
         self._hands = hands
         self._scene = HostScene(parts, hands, engine)
         self._around = surroundings
         self._moving = asyncio.Lock()
         self._stopping = False
+        self._stop: asyncio.Future[None] | None = None
         self._speaks = False
         self._flaps: list[float] = []
         self._wake = asyncio.Event()
+        self._rival_at = float("-inf")
         self.group = parts.group
         self.engine = engine
         self.link_up = True
         self.link_changes = 0
         engine.on_rival = self._on_rival
         # A vipd that comes back does not know yet who is master.
-        self._unclear_until = time.monotonic() + parts.group.dead_time_s + CALM_S
+        self._unclear_until = clock() + parts.group.dead_time_s + CALM_S
         line = Line(parts.group.interface, parts.group.addresses)
         self.duplicates = Duplicates(line, parts.journal, parts.keeper.announce_now, self._is_calm)
 
@@ -158,7 +168,7 @@ class Life:
         was, now = self.engine.advskew, self._p.worth.judge()
         if was == now:
             return
-        if now >= FAULTY_ADVSKEW > was and self._may_leave():
+        if now > was and now >= FAULTY_ADVSKEW and self._may_leave(now):
             report = await self.leave(f"fault: {self._p.worth.faults[0].what}", must=False)
             if report.left:
                 return
@@ -187,21 +197,36 @@ class Life:
             self._scene.yields = yields
             serves = self._p.tracker.is_up("haproxy") and not self._p.tracker.all_dead("haproxy")
             drain_s = self._p.group.drain_s if serves else 0.0
-            gap_s = self.engine.resignation_gap_s
-            report = await leave(self._scene, why, drain_s=drain_s, must=must, gap_s=gap_s)
+            try:
+                report = await leave(
+                    self._scene,
+                    why,
+                    drain_s=drain_s,
+                    must=must,
+                    gap_s=self.engine.resignation_gap_s,
+                    clock=self._clock,
+                )
+            except BaseException:
+                self._take_back()
+                raise
         fields = {**report.as_dict(), "vhid": self.group.vhid}
         self._p.journal.note("handover", report.sentence(), **fields)
         return report
 
     async def stop(self, why: str) -> None:
         """The bundle stops: leave if there is something to leave, end the speaker."""
-        if self._stopping:
-            return
         self._stopping = True
-        if self.is_master:
-            await self.leave(why, must=True)
-        self.engine.stop()
-        self.renew()
+        if self._stop is None:
+            self._stop = asyncio.ensure_future(self._stop_now(why))
+        # Whoever asks again must not go on before it is done.
+        await asyncio.shield(self._stop)
+
+    def retell(self) -> None:
+        """
+        Another node is heard that was not: whatever kept it away may have kept back what this one
+        announced, too, and clients would stay with an older word until the next refresh.
+        """
+        self._p.keeper.announce_now(self.group.addresses)
 
     def fault(self, name: str, what: str, severity: int, for_s: float = OWN_FAULT_S) -> None:
         """Something beside the programs' states speaks against this node, for *for_s* seconds."""
@@ -253,7 +278,7 @@ class Life:
             "vip": self.group.vip,
             "role": str(role.name),
             "since": role.since,
-            "why": role.why,
+            "why": "its bundle stops" if self._stopping else role.why,
             "advskew": self.engine.advskew,
             "faults": [fault.what for fault in worth.faults],
             "severity": worth.severity,
@@ -262,9 +287,25 @@ class Life:
 
     # Inside.
 
+    async def _stop_now(self, why: str) -> None:
+        # A move that is under way may be all that there is to do.
+        async with self._moving:
+            pass
+        if self.is_master:
+            await self.leave(why, must=True)
+        self.engine.stop()
+        self.renew()
+
+    def _take_back(self) -> None:
+        """A leaving that broke off must leave nobody silent who has the addresses."""
+        if self.is_master:
+            self._scene.resume()
+        else:
+            self.engine.end()
+
     def _is_calm(self) -> bool:
         """Nobody else has reason to say that it has the addresses."""
-        now, role = time.monotonic(), self._p.keeper.role
+        now, role = self._clock(), self._p.keeper.role
         return (
             self.is_master
             and not self.is_moving
@@ -273,14 +314,17 @@ class Life:
             and not self._around.is_other_master(self.group.vhid)
         )
 
-    def _may_leave(self) -> bool:
-        return self.is_master and self._around.may_take_over(self.group.vhid)
+    def _may_leave(self, advskew: int) -> bool:
+        return self.is_master and self._around.may_take_over(self.group.vhid, advskew)
 
     def _on_rival(self) -> None:
         """Another node speaks as MASTER too: the neighbours may believe it."""
-        self._unclear_until = max(self._unclear_until, time.monotonic() + CALM_S)
-        if self._moving.locked():
+        now = self._clock()
+        self._unclear_until = max(self._unclear_until, now + CALM_S)
+        if self._moving.locked() or now - self._rival_at < ANNOUNCE_APART_S:
+            # Where only one of the two hears the other it goes on for ever, 40 times a second.
             return
+        self._rival_at = now
         self.renew()
         if self.is_master:
             self._p.keeper.rival(self.engine.dead_time_s)
@@ -290,7 +334,7 @@ class Life:
         self.link_changes += 1
         text = f"{what}: this node speaks again" if is_up else f"{what}: this node gives way"
         self._p.journal.note("link", text, vhid=self.group.vhid, interface=self.group.interface)
-        self._judge_flapping(asyncio.get_running_loop().time())
+        self._judge_flapping(self._clock())
         if is_up and not self._speaks:
             return
         await self.engine.on_link(is_up)

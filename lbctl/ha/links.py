@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from lbctl.errors import NetlinkError
 from lbctl.ha import interfaces
 from lbctl.ha.address import Addresses
-from lbctl.ha.interfaces import Change
+from lbctl.ha.interfaces import Change, Link
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +54,21 @@ class Links:
         names: interfaces to look at.
         on_sight: told of each of them whenever links or addresses have changed.
         sets_itself: whether news of addresses that were set are our own doing.
+        state: what the kernel says of an interface by its name.
+        name_of: what it calls an index; OSError: nothing.
     """
 
     def __init__(
-        self, names: Iterable[str], on_sight: OnSight, sets_itself: Callable[[], bool]
+        self,
+        names: Iterable[str],
+        on_sight: OnSight,
+        sets_itself: Callable[[], bool],
+        state: Callable[[str], Link | None] = interfaces.link_state,
+        name_of: Callable[[int], str] = socket.if_indextoname,
     ) -> None:
-        self._indices = {name: _index_of(name) for name in names}
+        self._state = state
+        self._name_of = name_of
+        self._indices = {name: self._index_of(name) for name in names}
         self._on_sight = on_sight
         self._sets_itself = sets_itself
         self._is_due = False
@@ -87,7 +96,7 @@ class Links:
     def renamed_to(self, name: str) -> str:
         """What the interface that was *name* is called now; empty: it is gone, or still so."""
         with suppress(OSError):
-            now = socket.if_indextoname(self._indices[name])
+            now = self._name_of(self._indices[name])
             return "" if now == name else now
         return ""
 
@@ -101,7 +110,7 @@ class Links:
             asyncio.get_running_loop().call_later(LOOK_AFTER_S, self.look)
 
     def _sight(self, name: str) -> Sight:
-        link = interfaces.link_state(name)
+        link = self._state(name)
         if link is None:
             now = self.renamed_to(name)
             return Sight(name, False, f"{name} was renamed to {now}" if now else f"{name} is gone")
@@ -114,6 +123,13 @@ class Links:
             return Sight(name, False, f"{name} is down")
         what = "is up" if link.has_carrier else "has no carrier"
         return Sight(name, link.has_carrier, f"{name} {what}")
+
+    def _index_of(self, name: str) -> int:
+        try:
+            link = self._state(name)
+        except NetlinkError:
+            return 0
+        return 0 if link is None else link.index
 
 
 def drop_from(interface: str, addresses: Iterable[str]) -> None:
@@ -131,10 +147,3 @@ async def wait_for(name: str) -> None:
     while interfaces.link_state(name) is None:
         log.warning("there is no interface %s: waiting for it", name)
         await asyncio.sleep(_WAIT_S)
-
-
-def _index_of(name: str) -> int:
-    try:
-        return socket.if_nametoindex(name)
-    except OSError:
-        return 0

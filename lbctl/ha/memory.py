@@ -9,15 +9,12 @@ cannot be read or written never ends anything: then the wall clock alone keeps c
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lbctl.files import write_atomic
 from lbctl.ha.counter import MARGIN_TICKS, TICK_S, ticks_at
-
-log = logging.getLogger(__name__)
+from lbctl.ha.keepsake import Keepsake
 
 SAVE_EVERY_S = 60.0
 _TEN_YEARS_TICKS = round(3_653 * 86_400 / TICK_S)
@@ -35,10 +32,15 @@ class Memory:
     """
 
     def __init__(self, path: Path, wall_s: float) -> None:
-        self._path = path
+        self._file = Keepsake(path, "a restarted vipd goes by the wall clock alone")
         self._horizon = ticks_at(wall_s) + _TEN_YEARS_TICKS
-        self._groups: dict[str, Mapping[str, Any]] = _read(path)
+        self._groups: dict[str, Mapping[str, Any]] = self._file.read(_groups_in, {})
         self._asked: dict[str, Remember] = {}
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is remembered, and what that means; empty: it is."""
+        return self._file.trouble
 
     def position(self, vhid: int) -> int:
         """The highest time that an earlier life may have used; 0: none is known."""
@@ -72,21 +74,11 @@ class Memory:
 
     def write(self, text: str) -> None:
         """Save it; may wait for the disk."""
-        try:
-            write_atomic(self._path, text, mode=0o600, durable=True)
-        except OSError as error:
-            log.warning("%s: %s: a restarted vipd goes by the wall clock", self._path, error)
+        self._file.write(text)
 
     def _of(self, vhid: int) -> Mapping[str, Any]:
         return self._groups.get(str(vhid), {})
 
 
-def _read(path: Path) -> dict[str, Mapping[str, Any]]:
-    try:
-        groups = json.loads(path.read_text())["groups"]
-        return {vhid: saved for vhid, saved in groups.items() if isinstance(saved, dict)}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        log.warning("%s: %s: taken as empty", path, error)
-        return {}
+def _groups_in(saved: Any) -> dict[str, Mapping[str, Any]]:
+    return {vhid: group for vhid, group in saved["groups"].items() if isinstance(group, dict)}

@@ -19,7 +19,6 @@ from lbctl.ha import carp, election
 from lbctl.ha.capture import Seen
 from lbctl.ha.ears import Ears
 from lbctl.ha.election_words import (
-    NEVER,
     Action,
     Advertise,
     Become,
@@ -39,7 +38,7 @@ from lbctl.ha.election_words import (
     Stop,
     Tick,
 )
-from lbctl.ha.engine import Parts, Peer
+from lbctl.ha.engine import Parts, Peer, exposed, found
 from lbctl.ha.hands import Hands
 from lbctl.ha.lease import Verdict, judge
 from lbctl.ha.leave import NATIVE_GAP_S
@@ -50,12 +49,13 @@ from lbctl.ha.stall import StallGuard
 from lbctl.ha.strangers import Strangers
 from lbctl.ha.worth import Voice
 from lbctl.programs import Program, ProgramEvent
-from lbctl.spec import GroupSpec
 
 log = logging.getLogger(__name__)
 
 #: A gap is told of when it cost the role, or when it was longer than this.
 _TOLD_GAP_S = 1.0
+#: After a packet that was refused all are read at once for so long, seconds.
+_WARY_S = 1.0
 
 
 class NativeEngine:
@@ -85,12 +85,14 @@ class NativeEngine:
         self._password = password
         self._guard = guard
         self._clock = clock
-        self._rules = _rules_of(group)
+        self._rules = Rules.of(group)
         is_holder = parts.keeper.role.name is not RoleName.BACKUP
-        self._state = election.first(self._rules, voice.advskew, clock(), is_holder=is_holder)
+        self._state = election.first(voice.advskew, clock(), is_holder=is_holder)
         self._destination = group.source if group.peers else carp.GROUP
         self._news = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._stepped_at = clock()
+        self._wary_until = 0.0
         self._peer: Peer | None = None
         self._ucarps: set[str] = set()
         self._told: Heard | None = None
@@ -98,7 +100,8 @@ class NativeEngine:
         self.strangers = Strangers(group.vhid, parts.journal)
         self.on_rival: Callable[[], None] = _nothing
         mouth.on_counter = sources.sent
-        guard.add(election.dead_time_s(self._rules, 0, None), self._stalled)
+        # The last word may have left a period before the gap began.
+        guard.add(group.dead_time_s - self._rules.period_s, self._stalled)
 
     @property
     def advskew(self) -> int:
@@ -106,6 +109,8 @@ class NativeEngine:
 
     @property
     def dead_time_s(self) -> float:
+        if self._state.master is None:
+            return self._p.group.dead_time_s
         return election.dead_time_s(self._rules, self._state.advskew, self._state.master)
 
     @property
@@ -116,6 +121,7 @@ class NativeEngine:
 
     def open(self) -> None:
         self._ears.open(self._p.group.vhid, self.hear)
+        self._arm()
 
     def speaks_already(self, programs: Mapping[str, Program]) -> bool:
         """It lives and dies with this process."""
@@ -135,8 +141,9 @@ class NativeEngine:
         if self._p.keeper.role.name is RoleName.INIT:
             self._hands.addresses_off("this node listens")
         self._arm()
-        if self._told is not None and self._clock() - self._told_at < self._p.group.dead_time_s:
-            self._do(Hear(self._told))
+        told, group = self._told, self._p.group
+        if told is not None and self._clock() - self._told_at < group.dead_time_with(told.advskew):
+            self._do(Hear(told))
 
     async def respeak(self) -> None:
         self._do(SetAdvskew(self._voice.advskew))
@@ -172,6 +179,7 @@ class NativeEngine:
             return
         if not carp.verify(received, vip=group.vip, password=self._password):
             self.strangers.bad_digest(received.source, seen.at)
+            self._wary_until = seen.at + _WARY_S
             return
         believed = self._sources.accept(received, seen.at)
         if isinstance(believed, Accepted):
@@ -180,6 +188,7 @@ class NativeEngine:
             self.strangers.own_source(received.source, seen.at)
         else:
             self.strangers.refused[believed.value] += 1
+            self._wary_until = seen.at + _WARY_S
             self._nudge(received.source, seen.at)
 
     def greeted(self, source: str, *, is_native: bool, position: int, leads: int | None) -> None:
@@ -236,16 +245,7 @@ class NativeEngine:
         self._mouth.resign()
 
     async def successor(self, since: float, within_s: float) -> Peer | None:
-        async def wait() -> Peer:
-            while (peer := self._successor(since)) is None:
-                self._news.clear()
-                await self._news.wait()
-            return peer
-
-        try:
-            return await asyncio.wait_for(wait(), within_s)
-        except TimeoutError:
-            return None
+        return await found(lambda: self._successor(since), self._news, within_s)
 
     def end(self) -> None:
         self._do(SetAdvskew(self._voice.advskew))
@@ -257,6 +257,7 @@ class NativeEngine:
     # For status.
 
     def as_dict(self) -> dict[str, Any]:
+        self._ears.read()
         now, master = self._clock(), self._state.master
         return {
             "advskew": self._state.advskew,
@@ -265,26 +266,25 @@ class NativeEngine:
             "dead_time_s": round(self.dead_time_s, 4),
             "sent": self._mouth.sent,
             "loss": round(0.0 if master is None else self._sources.loss_of(master.source), 3),
-            "peer": self._peer_as_dict(now),
+            "peer": self._peer and self._peer.as_dict(now),
             "refused": dict(self.strangers.refused),
             "foreign": self.strangers.as_list(now),
         }
 
     def protection(self) -> str:
-        if not self._ucarps:
-            return ""
-        names = ", ".join(sorted(self._ucarps))
-        return (
-            f"{names} speaks through ucarp, which believes captured packets: a stranger in this "
-            "network segment can force a take-over; the native engine on both nodes does not"
-        )
+        return exposed(self._ucarps)
 
     # Inside.
 
-    def _do(self, event: Event) -> None:
-        self._state, actions = election.step(self._rules, self._state, event, self._clock())
+    def _do(self, event: Event, at: float = 0.0) -> None:
+        """*at*, monotonic seconds: when it happened; 0: now."""
+        self._stepped_at = max(self._stepped_at, at or self._clock())
+        state, actions = election.step(self._rules, self._state, event, self._stepped_at)
+        self._state = state
         for action in actions:
             self._act(action)
+        is_calm = self._stepped_at >= self._wary_until
+        self._ears.expect(self._p.group.vhid, state.usual if is_calm else None)
         self._arm()
 
     def _act(self, action: Action) -> None:
@@ -307,17 +307,22 @@ class NativeEngine:
             log.warning("addresses are not as they should be: %s; next try in a second", error)
 
     def _arm(self) -> None:
-        """Have a tick when the election wants one; a timer that is early sets itself again."""
-        due, timer = self._state.due, self._timer
-        if due == NEVER or (timer is not None and timer.when() <= due):
+        """
+        Have a tick when the election wants one, and a look at the guard often enough; a timer that
+        is early sets itself again.
+        """
+        due, timer = min(self._state.due, self._clock() + self._guard.beat_s), self._timer
+        if timer is not None and timer.when() <= due:
             return
         if timer is not None:
             timer.cancel()
         self._timer = asyncio.get_running_loop().call_at(due, self._ring)
 
     def _ring(self) -> None:
-        self._timer = None
         self._guard.look()
+        if self._state.role is RoleName.BACKUP:
+            self._ears.read()
+        self._timer = None
         if self._clock() >= self._state.due:
             self._do(Tick())
         else:
@@ -332,7 +337,7 @@ class NativeEngine:
         elif heard.source in self._ucarps and self._sources.is_native(heard.source):
             self._ucarps.discard(heard.source)
         was_master = self._state.role is RoleName.MASTER
-        self._do(Hear(heard))
+        self._do(Hear(heard), at)
         self._news.set()
         if self._state.role is RoleName.MASTER:
             if was_master:
@@ -354,6 +359,9 @@ class NativeEngine:
 
     def _stalled(self, gap_s: float) -> None:
         was_master = self._state.role is RoleName.MASTER
+        silent_s = max(gap_s, self._clock() - self._mouth.left_at)
+        if self._state.may_speak and silent_s < self._p.group.dead_time_s:
+            return  # nobody has waited long enough
         if was_master or gap_s >= _TOLD_GAP_S:
             text = f"vipd did not run for {gap_s:.2f} s"
             end = ": this node steps back and listens" if was_master else ""
@@ -374,26 +382,6 @@ class NativeEngine:
         if not self._state.is_silent and silent_s > self.dead_time_s:
             return f"no advertisement has left for {silent_s:.1f} s"
         return ""
-
-    def _peer_as_dict(self, now: float) -> dict[str, Any] | None:
-        if self._peer is None:
-            return None
-        return {
-            "source": self._peer.source,
-            "advbase": self._peer.advbase,
-            "advskew": self._peer.advskew,
-            "seen_s_ago": round(now - self._peer.seen, 3),
-        }
-
-
-def _rules_of(group: GroupSpec) -> Rules:
-    return Rules(
-        source=group.source,
-        advbase_s=group.advbase_s,
-        interval_s=group.interval_s,
-        dead_ratio=group.dead_ratio,
-        failback_s=group.failback_s,
-    )
 
 
 def _nothing() -> None:

@@ -177,18 +177,22 @@ class Neighbours:
         self._challenges.append(self._draw())
 
     def answers(self, now: float) -> dict[str, str]:
-        """Session -> challenge, the one heard last first."""
+        """Session -> challenge: of known nodes first, then the one heard last first."""
         heard = [*self._known.values(), *self._unproven.values()]
-        recent = sorted(heard, key=lambda one: one.seen, reverse=True)
+        # Recordings of many sessions must not take the place of the peer's.
+        recent = sorted(heard, key=lambda one: (one.proven != _NEVER, one.seen), reverse=True)
         return {
             one.greeting.session: one.greeting.challenge
             for one in recent
             if now - one.seen <= 2 * FRESH_S
         }
 
-    def knows(self, address: str) -> bool:
-        """Whether a node that has proven itself greets from there."""
-        return any(one.address == address for one in self._known.values())
+    def sequence(self, session: str, address: str) -> int | None:
+        """The last one taken of this session from there; None: it has not proven itself."""
+        for one in self._known.values():
+            if one.address == address and one.greeting.session == session:
+                return one.greeting.sequence
+        return None
 
     def take(
         self, greeting: Greeting, address: str, now: float, wall: float

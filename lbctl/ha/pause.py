@@ -9,17 +9,15 @@ equal ones a resume beats a pause. So both nodes end up with the same word, whoe
 from __future__ import annotations
 
 import json
-import logging
 import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
-from lbctl.files import write_atomic
-
-log = logging.getLogger(__name__)
+from lbctl.ha.keepsake import Keepsake
 
 BY_MAX = 32
 WHY_MAX = 80
@@ -108,7 +106,7 @@ NO_PAUSE = PauseWord()
 
 class Pause:
     """
-    The newest word that this node knows.
+    The newest word that this node knows. :meth:`say` and :meth:`hear` are for any thread.
 
     A file that cannot be read or written never ends anything: the word then lives in memory alone,
     and the other node brings it back after a restart.
@@ -120,12 +118,18 @@ class Pause:
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._path = path
+        self._file = Keepsake(path, "a restarted vipd must learn it from the peer")
         self._wall = wall
         self._clock = clock
+        self._lock = Lock()
         self.word = NO_PAUSE
         self._ends = math.inf
-        self._take(self._read())
+        self._take(self._file.read(PauseWord.of, NO_PAUSE))
+
+    @property
+    def trouble(self) -> str:
+        """Why a word is not kept over a restart; empty: it is."""
+        return self._file.trouble
 
     @property
     def is_on(self) -> bool:
@@ -140,17 +144,18 @@ class Pause:
             TypeError: *for_s* is infinite or no number: the other nodes could not be told.
         """
         now = self._wall()
-        word = PauseWord(
-            is_on=is_on,
-            by=_line(by, BY_MAX),
-            why=_line(why, WHY_MAX),
-            since=now,
-            until=None if for_s is None or not is_on else _moment(now + for_s),
-            # After the highest one that can be read the next word has to be readable too.
-            serial=min(self.word.serial + 1, _SERIAL_MAX - 1),
-        )
-        self._take(word)
-        self._write()
+        with self._lock:
+            word = PauseWord(
+                is_on=is_on,
+                by=_line(by, BY_MAX),
+                why=_line(why, WHY_MAX),
+                since=now,
+                until=None if for_s is None or not is_on else _moment(now + for_s),
+                # After the highest one that can be read the next word has to be readable too.
+                serial=min(self.word.serial + 1, _SERIAL_MAX - 1),
+            )
+            self._take(word)
+            self._write()
         return word
 
     def hear(self, word: PauseWord) -> bool:
@@ -160,10 +165,11 @@ class Pause:
         Returns:
             Whether it is news, and counts from now on.
         """
-        if not word.beats(self.word):
-            return False
-        self._take(word)
-        self._write()
+        with self._lock:
+            if not word.beats(self.word):
+                return False
+            self._take(word)
+            self._write()
         return True
 
     def _take(self, word: PauseWord) -> None:
@@ -172,21 +178,5 @@ class Pause:
         left_s = math.inf if word.until is None else word.until - self._wall()
         self._ends = self._clock() + left_s
 
-    def _read(self) -> PauseWord:
-        try:
-            return PauseWord.of(json.loads(self._path.read_text()))
-        except FileNotFoundError:
-            return NO_PAUSE
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            log.warning(
-                "%s: %s: taken as not paused, until the peer says otherwise", self._path, error
-            )
-            return NO_PAUSE
-
     def _write(self) -> None:
-        try:
-            write_atomic(
-                self._path, json.dumps(self.word.as_dict()) + "\n", mode=0o600, durable=True
-            )
-        except OSError as error:
-            log.warning("%s: %s: a restarted vipd must learn it from the peer", self._path, error)
+        self._file.write(json.dumps(self.word.as_dict()) + "\n")

@@ -23,6 +23,8 @@ from lbctl.ha.ucarp import children, process_facts
 OnDeath = Callable[[str, int], None]
 
 _HAPROXY = "haproxy"
+#: A program in which no worker was found so often is no HAProxy.
+_GIVE_UP_AFTER = 30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +48,7 @@ class ProcessWatch:
         self._on_death = on_death
         self._masters: dict[str, _Held] = {}
         self._workers: dict[str, _Held] = {}
+        self._fruitless: dict[str, int] = {}
 
     def follow(self, program: str, pid: int) -> None:
         """
@@ -60,13 +63,19 @@ class ProcessWatch:
         self._release(self._masters.pop(program, None))
         self._release(self._workers.pop(program, None))
         if pid > 0:
+            self._fruitless[program] = 0
             self._masters[program] = self._hold(pid, lambda held: self._ended(program, held))
             self._follow_worker(program)
 
     def refresh(self) -> None:
         """Once a second: find the workers that reloads have made."""
-        for program in self._masters:
-            self._follow_worker(program)
+        for program, held in self._masters.items():
+            known = self._workers.get(program)
+            if known is not None:
+                if children(held.pid) != (known.pid,):
+                    self._follow_worker(program)
+            elif self._fruitless[program] < _GIVE_UP_AFTER:
+                self._fruitless[program] += not self._follow_worker(program)
 
     def close(self) -> None:
         """Follow nothing any more."""

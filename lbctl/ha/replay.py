@@ -5,16 +5,20 @@ CARP's digest proves that somebody with the password drew this counter, and noth
 that it is fresh, nor who sent it, nor advbase and advskew. So:
 
 - A *native* word (:mod:`lbctl.ha.counter`) must be later than the last one from that source, and
-  not later than a fresh greeting of it allows. Its resignation is a bit of the counter.
+  not later than a fresh greeting of it allows. Its resignation is a bit of the counter, and counts
+  only from a source that is native already: a receiver without memory takes no old one for its
+  first word.
 - After three of them, or a fresh greeting that says so, the source *is native*: what comes from it
   without a tag is refused. It may become a ucarp (the operator changed the engine): at once when a
   fresh greeting says so, else when no tagged word came for a ucarp's dead time and 2 s, with the
   third counter that nobody has seen. A stranger gains nothing by this: counters that a native node
   drew are known by their shape, and others only a ucarp with the password can have signed.
-- From a *ucarp* any counter is taken once. ucarp draws them at random until it has heard somebody
-  and counts on from there; so a counter that looks native, without a tag, is believed only where
-  it goes on from one that was seen. That refuses the words of native nodes from other addresses,
-  with another advbase or advskew, or both.
+- While there are fresh greetings, and all of them say native, nothing without a tag is believed,
+  whoever sends it: it was captured when the pair still ran ucarp.
+- Else from a *ucarp* any counter is taken once. ucarp draws them at random until it has heard
+  somebody and counts on from there; so a counter that looks native, without a tag, is believed only
+  where it goes on from one that was seen. That refuses the words of native nodes from other
+  addresses, with another advbase or advskew, or both.
 - What a ucarp sends and we do not get, a stranger may deliver later with another advbase: with a
   ucarp as peer that is not protected.
 """
@@ -35,7 +39,9 @@ from lbctl.ha.counter import (
     read,
     ticks_of,
 )
+from lbctl.ha.election import stretched_s
 from lbctl.ha.election_words import Heard
+from lbctl.ha.neighbour import FRESH_S
 from lbctl.ha.ranges import Losses, Ranges
 
 #: So many tagged words make a source native, so many without a tag a ucarp.
@@ -77,6 +83,7 @@ class _Source:
         "_called_off",
         "_ceiling",
         "_ceiling_at",
+        "greeted_at",
         "heard_at",
         "highest",
         "losses",
@@ -87,6 +94,7 @@ class _Source:
     def __init__(self, now: float) -> None:
         self.highest = -1
         self.heard_at = now  # its last tagged word
+        self.greeted_at = now  # said so itself
         self.tagged = 0
         self.untagged = 0
         self.losses = Losses()
@@ -124,6 +132,7 @@ class Sources:
         ucarp_dead_s: the dead time of a ucarp here, seconds.
         position: this node's own time (:meth:`Clockwork.position`).
         now: monotonic seconds.
+        dead_ratio: missed intervals until a master counts as dead.
         peers: the only senders to listen to; empty: everybody.
     """
 
@@ -135,13 +144,16 @@ class Sources:
         ucarp_dead_s: float,
         position: int,
         now: float,
+        dead_ratio: int = 3,
         peers: tuple[str, ...] = (),
     ) -> None:
         self._own = source
         self._key = key
         self._change_s = ucarp_dead_s + CHANGE_S
+        self._dead_ratio = dead_ratio
         self._peers = frozenset(peers)
         self._sources: dict[str, _Source] = {}
+        self._engines: dict[str, tuple[bool, float]] = {}  # greeted from: is native, and when
         self._ranges = Ranges()
         self._words: OrderedDict[int, set[int]] = OrderedDict()
         self._horizon = position
@@ -178,12 +190,17 @@ class Sources:
             position: a native node's time of this group when it greeted.
         """
         known = self._sources.get(source)
+        self._engines.pop(source, None)
+        self._engines[source] = is_native, now
+        if len(self._engines) > _SOURCES_MAX:
+            del self._engines[next(iter(self._engines))]
         if not is_native:
             if known is not None and known.is_native:
                 self._sources[source] = _Source(now)
             return
         known = known or self._enter(source, _Source(now))
-        known.tagged = max(known.tagged, CONVINCED)
+        known.tagged, known.untagged = max(known.tagged, CONVINCED), 0
+        known.greeted_at = now
         known.stands_at(position, now)
 
     def is_native(self, source: str) -> bool:
@@ -241,9 +258,16 @@ class Sources:
         elif known.is_late(word.ticks, now):
             return Refusal.REPLAYED
         self._note(advertisement.counter)
+        # Somebody may have kept the first one that it ever hears of this source.
+        is_last = (
+            known.is_native and word.is_resignation and advertisement.advbase == RESIGNATION_ADVBASE
+        )
         known.tagged, known.untagged = min(known.tagged + 1, CONVINCED), 0
-        known.highest, known.heard_at = word.ticks, now
-        is_last = word.is_resignation and advertisement.advbase == RESIGNATION_ADVBASE
+        silent_since, known.heard_at = known.heard_at, now
+        known.highest = word.ticks
+        if now - silent_since >= stretched_s(self._dead_ratio, word.interval_s, known.losses.share):
+            # It counted as dead meanwhile: that was a cut or a standstill, and no loss.
+            known.losses.ended()
         known.losses.heard(word.ticks, word.interval_s)
         if advertisement.advbase == RESIGNATION_ADVBASE:
             known.losses.ended()
@@ -252,7 +276,9 @@ class Sources:
     def _accept_ucarp(self, received: Received, now: float) -> Accepted | Refusal:
         source, counter = received.source, received.advertisement.counter
         known = self._sources.get(source)
-        if known is not None and known.is_native and not self._has_fallen_silent(known, now):
+        if self._all_greet_as_native(now) or (
+            known is not None and known.is_native and not self._has_fallen_silent(known, now)
+        ):
             return Refusal.NOT_NATIVE
         follows = self._counts_on(counter)
         if self._was_seen(counter) or (not follows and self._looks_native(counter, now)):
@@ -276,8 +302,12 @@ class Sources:
         known = self._sources.get(source)
         return known is not None and not known.is_native and self._counts_on(counter)
 
+    def _all_greet_as_native(self, now: float) -> bool:
+        fresh = [is_native for is_native, at in self._engines.values() if now - at <= FRESH_S]
+        return bool(fresh) and all(fresh)
+
     def _has_fallen_silent(self, known: _Source, now: float) -> bool:
-        return now - known.heard_at > self._change_s
+        return now - max(known.heard_at, known.greeted_at) > self._change_s
 
     def _was_seen(self, counter: int) -> bool:
         return counter in self._ranges or counter in self._words.get(ticks_of(counter), ())

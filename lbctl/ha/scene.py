@@ -7,6 +7,7 @@ import logging
 from lbctl.errors import SupervisorError
 from lbctl.ha.engine import Engine, Parts
 from lbctl.ha.hands import Hands
+from lbctl.ha.scheduling import at_leisure
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,8 @@ class HostScene:
         return peer.source
 
     def destroy(self) -> int:
-        return self._hands.destroy()
+        with at_leisure():
+            return self._hands.destroy()
 
     def addresses_off(self, why: str) -> None:
         self._hands.addresses_off(why)

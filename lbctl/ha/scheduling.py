@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 #: Above every ordinary process, and below what the kernel itself and watchdogs use.
 PRIORITY = 10
@@ -26,6 +28,23 @@ def be_prompt() -> str:
     except OSError as error:
         return f"normal: {error.strerror}"
     return f"SCHED_RR {PRIORITY}"
+
+
+@contextmanager
+def at_leisure() -> Iterator[None]:
+    """
+    An ordinary process meanwhile: the clients have a new home, and who serves them goes first.
+
+    Nothing may be awaited within.
+    """
+    if os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK != os.SCHED_RR:
+        yield
+        return
+    os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
+    try:
+        yield
+    finally:
+        be_prompt()
 
 
 def settle() -> None:

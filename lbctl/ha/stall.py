@@ -3,18 +3,17 @@ A process that did not run for a while must know it before it says or renews any
 another node may have taken over.
 
 CLOCK_BOOTTIME, which goes on while the host is suspended, is compared with the last turn of the
-event loop. Whoever is about to act looks first; a heartbeat sees to it that the loop turns often
-enough for a gap to mean something.
+event loop. Whoever is about to act looks first; and somebody looks at least every
+:attr:`StallGuard.beat_s`, so that a gap means something.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 
-#: Turns within the shortest time that counts as a stall.
-_BEATS = 2
+#: Turns within the shortest time that counts as a stall: each costs, and each may be a bit late.
+_BEATS = 1.5
 _NEVER = float("inf")
 
 OnStall = Callable[[float], None]
@@ -39,6 +38,11 @@ class StallGuard:
         self._watchers.append((longest_s, on_stall))
         self._shortest_s = min(self._shortest_s, longest_s)
 
+    @property
+    def beat_s(self) -> float:
+        """Somebody must look as often as this, seconds."""
+        return self._shortest_s / _BEATS
+
     def look(self) -> None:
         """Called first by everything that acts."""
         now = self._clock()
@@ -49,9 +53,3 @@ class StallGuard:
         for longest_s, on_stall in self._watchers:
             if gap_s >= longest_s:
                 on_stall(gap_s)
-
-    def beat(self) -> None:
-        """From now on look often enough."""
-        self.look()
-        if self._watchers:
-            asyncio.get_running_loop().call_later(self._shortest_s / _BEATS, self.beat)

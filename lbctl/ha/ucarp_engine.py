@@ -15,7 +15,7 @@ from typing import Any
 
 from lbctl.errors import NetlinkError, SupervisorError
 from lbctl.ha import capture
-from lbctl.ha.engine import Parts, Peer
+from lbctl.ha.engine import Parts, Peer, found
 from lbctl.ha.hands import Hands
 from lbctl.ha.hearing import Hearing
 from lbctl.ha.hookwatch import HookWatch
@@ -60,6 +60,7 @@ class UcarpEngine:
         self._hold_on_until = 0.0
         self._silenced = 0
         self._is_paused = False
+        self._is_wanted = False
         self._born = time.monotonic()
         self.on_rival: Callable[[], None] = _nothing
 
@@ -90,9 +91,11 @@ class UcarpEngine:
     def speaks_already(self, programs: Mapping[str, Program]) -> bool:
         self._speaker.pid = programs[PROGRAM].pid if PROGRAM in programs else 0
         self._begin_as_backup()
-        return bool(self._speaker.pid)
+        self._is_wanted = bool(self._speaker.pid)
+        return self._is_wanted
 
     async def start(self) -> None:
+        self._is_wanted = True
         if self._is_paused and not self._hands.is_master:
             # It could not but take over. Where nobody serves it shall.
             wait_s = self._p.group.interval_s + _HEARD_S
@@ -127,6 +130,7 @@ class UcarpEngine:
         if is_up:
             await self.start()
             return
+        self._is_wanted = False
         await self._speaker.stop()
         if self._hands.is_master:
             self._hands.destroy()
@@ -141,7 +145,7 @@ class UcarpEngine:
             return
         if on:
             await self._speaker.stop()
-        else:
+        elif self._is_wanted:
             await self._speaker.start()
 
     def look(self) -> None:
@@ -215,16 +219,7 @@ class UcarpEngine:
         self._hearing.resign()
 
     async def successor(self, since: float, within_s: float) -> Peer | None:
-        async def wait() -> Peer:
-            while (peer := self._master_since(since)) is None:
-                self._news.clear()
-                await self._news.wait()
-            return peer
-
-        try:
-            return await asyncio.wait_for(wait(), within_s)
-        except TimeoutError:
-            return None
+        return await found(lambda: self._master_since(since), self._news, within_s)
 
     def end(self) -> None:
         # One that was started meanwhile listens already, and would lose that time.
@@ -262,7 +257,7 @@ class UcarpEngine:
             return
         if self._hands.is_master:
             self.on_rival()
-        elif self._is_paused and peer.is_leaving and not self._speaker.pid:
+        elif self._is_paused and self._is_wanted and peer.is_leaving and not self._speaker.pid:
             # Somebody has asked for it, or stops his node: a pause is no reason to serve nowhere.
             self._starting = asyncio.create_task(self._speaker.start())
 

@@ -45,6 +45,8 @@ _LOOK_EVERY_S = 1.0
 _LAST_WORDS_S = 0.3
 #: Kinds of events after which the other nodes should not wait for the next second's greeting.
 _GREET_AFTER_S = 0.03
+#: Greetings come once a second; one that is missing for this long was kept away by something.
+_MISSED_S = 2.5
 _TOLD_AT_ONCE = frozenset({"role", "fault", "pause"})
 
 
@@ -73,11 +75,19 @@ class Surroundings:
     def is_paused(self) -> bool:
         return self._pause.is_on
 
-    def may_take_over(self, vhid: int) -> bool:
-        if self.greeter is None or not any(peer.is_fresh for peer in self.greeter.peers()):
-            # Greetings may be filtered out where CARP is not: in doubt ask.
-            return True
-        return self.greeter.healthy_peer(vhid)[0] is not None
+    def may_take_over(self, vhid: int, advskew: int) -> bool:
+        peers = () if self.greeter is None else self.greeter.peers()
+        fresh = [peer for peer in peers if peer.is_fresh]
+        # Greetings may be filtered out where CARP is not: in doubt ask.
+        return (
+            not fresh
+            or self.is_known_healthy(vhid)
+            or any(
+                group.severity and group.advskew < advskew
+                for peer in fresh
+                if (group := peer.group(vhid)) is not None
+            )
+        )
 
     def is_other_master(self, vhid: int) -> bool:
         peers = () if self.greeter is None else self.greeter.peers()
@@ -109,7 +119,8 @@ class Vipd:
         self._around = around
         self._greeter = greeter
         self._was_paused = commons.pause.is_on
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._works: set[asyncio.Task[None]] = set()
+        self._met: dict[str, Neighbour] = {}
         self._watch = ProcessWatch(self._on_death)
         self.lives = tuple(lives)
         self.finished = asyncio.Event()
@@ -239,8 +250,7 @@ class Vipd:
                 await asyncio.sleep(1.0)
 
     async def judge(self) -> None:
-        for life in self.lives:
-            await life.judge()
+        await asyncio.gather(*(life.judge() for life in self.lives))
 
     async def _on_event(self, event: ProgramEvent) -> None:
         if event.is_bundle_stopping:
@@ -251,7 +261,8 @@ class Vipd:
             await self._follow_started(event)
         for life in self.lives:
             await life.engine.on_program(event)
-        await self.judge()
+        # Leaving takes its time, and the next event may be that the bundle stops.
+        self.soon(self.judge())
 
     async def _follow_started(self, event: ProgramEvent) -> None:
         # Only RUNNING brings the pid, a second later than a death may come.
@@ -281,9 +292,15 @@ class Vipd:
         self.soon(self.judge())
 
     def soon(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it beside what is being done."""
         task = asyncio.ensure_future(work)
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        self._works.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._works.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("unexpected: %s; the next turn tries again", error, exc_info=error)
 
     def _lacks(self, lacking: Sequence[str]) -> None:
         text = f"no answer from {', '.join(lacking)}"
@@ -315,6 +332,9 @@ class Vipd:
 
     def _on_greeting(self, neighbour: Neighbour) -> None:
         """Fresh: what it says of itself is so now."""
+        if self._is_met_anew(neighbour):
+            for life in self.lives:
+                life.retell()
         here = self.lives[0].group.interface
         for life in self.lives:
             engine = life.engine
@@ -326,6 +346,15 @@ class Vipd:
                 engine.greeted(
                     neighbour.address, is_native=is_native, position=position, leads=leads
                 )
+
+    def _is_met_anew(self, neighbour: Neighbour) -> bool:
+        known = self._met.get(neighbour.address)
+        self._met[neighbour.address] = neighbour
+        return (
+            known is None
+            or known.session != neighbour.session
+            or neighbour.proven - known.proven > _MISSED_S
+        )
 
     def _on_note(self, kind: str) -> None:
         if kind in _TOLD_AT_ONCE and self._greeter is not None:

@@ -25,6 +25,8 @@ _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 #: Requests without an answer yet; when there are as many, a tick passes by: a stall of the probe.
 _MOST = 500
 _BLOCK = 32
+#: A slow client's block is not full for long; its reader need not wait for it.
+_BLOCK_NS = 30_000_000
 _REASONS = {
     errno.ECONNREFUSED: "refused",
     errno.ECONNRESET: "reset",
@@ -81,6 +83,7 @@ class Client:
         self._poll = select.epoll()
         self._running: OrderedDict[int, Request] = OrderedDict()
         self._lines: list[str] = []
+        self._written_ns = 0
 
     def run(self, interval_s: float) -> None:
         """For ever: one request at each tick of the clock."""
@@ -98,13 +101,15 @@ class Client:
                     self._serve(fd)
 
     def _tick(self) -> None:
-        self._give_up()
+        now = time.monotonic_ns()
+        self._give_up(now)
         if len(self._running) < _MOST:
             self._ask()
-        if len(self._lines) >= _BLOCK:
+        if len(self._lines) >= _BLOCK or (self._lines and now - self._written_ns >= _BLOCK_NS):
             # The log is appended to by this process alone: a block is written as one.
             os.write(sys.stdout.fileno(), "".join(self._lines).encode())
             self._lines.clear()
+            self._written_ns = now
 
     def _ask(self) -> None:
         started = time.monotonic_ns()
@@ -132,9 +137,8 @@ class Client:
         elif not was_sent:
             self._poll.modify(fd, select.EPOLLIN)
 
-    def _give_up(self) -> None:
+    def _give_up(self, now: int) -> None:
         """Requests begin in order, so the first that has time left ends it."""
-        now = time.monotonic_ns()
         late = []
         for fd, request in self._running.items():
             if now - request.started_ns < self._limit_ns:

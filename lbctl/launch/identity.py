@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 
-from lbctl.files import write_atomic
+from lbctl.files import read_regular, write_atomic
 from lbctl.launch.host import Account
 from lbctl.layout import StateDir
 
@@ -21,8 +21,9 @@ _COMMON_NAME_MAX = 64
 def read_node_id(state: StateDir) -> str:
     """This node's identity, 16 hex digits; empty: none was made yet, or it is garbled."""
     try:
-        text = state.node_id.read_text().strip()
-    except (OSError, UnicodeDecodeError):
+        # The unprivileged user may have put a FIFO there.
+        text = read_regular(state.node_id).strip()
+    except OSError:
         return ""
     return text if _NODE_ID.fullmatch(text) else ""
 

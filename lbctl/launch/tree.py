@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lbctl.errors import Problem, ValidationError
+from lbctl.files import private_directory
 from lbctl.launch.host import Account
 from lbctl.layout import SOCKET_PATH_MAX_BYTES, RunDir, StateDir
 
@@ -115,18 +115,22 @@ def make(run: RunDir, account: Account, programs: Iterable[str], own: Iterable[s
 def own_state(state: StateDir, account: Account) -> None:
     """
     Let the unprivileged user write the state dir, where the agent keeps its events; ``ha/`` in it
-    stays the starter's.
+    stays the starter's, closed to others.
 
     Raises:
-        ValidationError: it cannot be given away, or somebody else's ``ha`` is there.
+        ValidationError: it cannot be given away, or something else stands in the place of ``ha``.
     """
-    with writing("--state-dir", state.ha):
-        state.ha.mkdir(mode=_CLOSED, exist_ok=True)
-        # In a directory of another user it may have become anything.
-        there = state.ha.lstat()
-    if not stat.S_ISDIR(there.st_mode) or there.st_uid != os.geteuid():
-        what = f"{state.ha} is not what an earlier start made: remove it"
-        raise ValidationError([Problem("--state-dir", what)])
+    with writing("--state-dir", state.ha), suppress(FileExistsError):
+        state.ha.mkdir(mode=_CLOSED)
+    try:
+        with private_directory(state.ha, mend=True):
+            pass
+    except OSError as error:
+        what = (
+            f"{error.strerror}: who may write to {state.root} has put it there in the place of "
+            "what an earlier start made; remove it, and the next start makes it anew"
+        )
+        raise ValidationError([Problem("--state-dir", what)]) from error
     if os.geteuid() != 0:
         return
     with writing("--state-dir", state.root):

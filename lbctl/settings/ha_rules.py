@@ -151,6 +151,16 @@ def native_only_problem(name: str, settings: Settings) -> str | None:
     return f"ha.{name}{shown}: needs ha.engine: native: {_NATIVE_ONLY[name]}"
 
 
+def dead_ratio_problem(settings: Settings) -> str | None:
+    """The native engine sends each advertisement twice in an interval: one of two may be lost."""
+    if settings.ha.engine != "native" or settings.ha.dead_ratio > 1:
+        return None
+    return (
+        "ha.dead_ratio = 1: with ha.engine: native one lost packet would move the addresses: "
+        "must be 2 or more; for the same dead time halve ha.advbase_ms"
+    )
+
+
 def _check_problems(checks: _Records) -> Iterator[_Problem]:
     first: dict[str, int] = {}
     for index, check in enumerate(checks):

@@ -26,7 +26,7 @@ class Announce:
 
     Attributes:
         again_s: from the first announcement to the second, seconds.
-        refresh_s: from then on between announcements, seconds.
+        refresh_s: the pauses double from then on, up to this, seconds.
     """
 
     __pydantic_config__: ClassVar[dict[str, object]] = _FORBID

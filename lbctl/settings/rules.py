@@ -212,6 +212,7 @@ RULES_ACROSS: Final = (
         RuleAcross((f"ha.{name}", "ha.engine"), partial(ha_rules.native_only_problem, name))
         for name in ha_rules.NATIVE_ONLY
     ),
+    RuleAcross(("ha.dead_ratio", "ha.engine"), ha_rules.dead_ratio_problem),
 )
 
 

@@ -32,7 +32,7 @@ async def _needs_a_key(word: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _count(word: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
-    for number in range(3):
+    for number in range(int(word.get("since", 0)), 3):
         yield {"event": {"id": number}}
 
 
@@ -66,7 +66,26 @@ def test_an_error_keeps_its_exit_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"\n", b"{\n", b"[]\n", b'"x"\n', b"{}\n", b'{"op": "sing"}\n', b'{"op": "need"}\n']
+    "line",
+    [
+        b"\n",
+        b"{\n",
+        b"[]\n",
+        b'"x"\n',
+        b"{}\n",
+        b"\xff\xfe\n",
+        b"[" * 60_000 + b"\n",
+        b'{"op": []}\n',
+        b'{"op": {}}\n',
+        b'{"op": null}\n',
+        b'{"op": "sing"}\n',
+        b'{"op": "need"}\n',
+        b'{"op": "watch", "since": Infinity}\n',
+        b'{"op": "watch", "since": null}\n',
+        b'{"op": "watch", "since": [1]}\n',
+        b'{"op": "watch", "since": "x"}\n',
+    ],
+    ids=lambda line: line[:40].decode(errors="replace").strip(),
 )
 def test_a_garbled_word_is_refused_in_words(tmp_path: Path, line: bytes) -> None:
     answer = talk(tmp_path / "s", line)[0]
@@ -76,7 +95,10 @@ def test_a_garbled_word_is_refused_in_words(tmp_path: Path, line: bytes) -> None
 
 
 def test_a_line_without_end_ends_the_conversation(tmp_path: Path) -> None:
-    assert talk(tmp_path / "s", b"x" * (LINE_MAX_BYTES * 3)) == [{}]
+    refusal, end = talk(tmp_path / "s", b"x" * (LINE_MAX_BYTES + 1), 2)
+
+    assert "at most 65536 bytes" in refusal["error"]
+    assert end == {}
 
 
 def test_a_stream_goes_on(tmp_path: Path) -> None:

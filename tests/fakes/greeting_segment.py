@@ -35,10 +35,12 @@ class RecordingJournal(Journal):
 
 def group_spec(address: str, **different: Any) -> GroupSpec:
     values: dict[str, Any] = {
-        "vhid": 7, "interface": "eth0", "source": address, "vip": VIP,
-        "addresses": (f"{VIP}/32",), "engine": "native", "advbase_s": 1, "advskew": 0,
-        "dead_ratio": 3, "drain_s": 2.0, "track": (),
+        "vhid": 7, "interface": "eth0", "source": address, "vip": VIP, "dead_ratio": 3,
+        "addresses": (f"{VIP}/32", "10.0.1.202/32"), "engine": "native",
+        "advbase_s": 1, "advskew": 0, "drain_s": 2.0, "track": (),
     }  # fmt: skip
+    if "vip" in different:
+        values["addresses"] = (f"{different['vip']}/32",)  # another pair's
     return GroupSpec(**{**values, **different})
 
 
@@ -117,6 +119,7 @@ class Segment:
         lost: (from, to) of hosts between which nothing passes.
         without_multicast: the same for multicast alone.
         loss: share of datagrams that get lost, per receiver.
+        strangers: what is done before each step, by whoever else is there.
         carried: every datagram that was sent: from, to, content.
     """
 
@@ -126,6 +129,7 @@ class Segment:
         self.lost: set[tuple[str, str]] = set()
         self.without_multicast: set[tuple[str, str]] = set()
         self.loss = 0.0
+        self.strangers: list[Callable[[], None]] = []
         self.random = random.Random(1)
         self.carried: list[tuple[str, str, bytes]] = []
         self._waiting: deque[tuple[Node, Datagram]] = deque()
@@ -160,6 +164,8 @@ class Segment:
 
     def step(self) -> None:
         self.clock.tick(STEP_S)
+        for act in self.strangers:
+            act()
         for node in self.nodes:
             node.greeter.turn()
         while self._waiting:

@@ -12,7 +12,20 @@ from typing import Any, Protocol
 
 from lbctl.ha import carp, counter, election
 from lbctl.ha.carp import Advertisement
-from lbctl.ha.election import Event, Rules
+from lbctl.ha.election_words import (
+    Advertise,
+    Become,
+    Event,
+    Hear,
+    Left,
+    Resign,
+    Rules,
+    Silence,
+    Stalled,
+    Start,
+    State,
+    Tick,
+)
 from lbctl.ha.replay import Accepted, Sources
 from lbctl.ha.role import RoleName
 from tests.fakes.carp_packets import KEY, PASSWORD, VHID, VIP, packet
@@ -165,7 +178,7 @@ class NativeNode:
         self.address = f"10.0.1.{number}"
         self.rules = Rules(self.address, 1, interval_s, dead_ratio, failback_s)
         self.advskew = advskew
-        self.state: election.State | None = None
+        self.state: State | None = None
         self.why: list[str] = []
         self.refused: list[carp.Refusal] = []
         self._memory: dict[str, Any] = {}
@@ -192,8 +205,8 @@ class NativeNode:
             now=now,
         )
         self.sources.remember(self._memory, now)
-        self.state = election.first(self.rules, self.advskew, now)
-        self.tell(election.Start())
+        self.state = election.first(self.advskew, now)
+        self.tell(Start())
 
     def save(self) -> None:
         self._memory = self.sources.memory()
@@ -213,20 +226,20 @@ class NativeNode:
         self.state, actions = election.step(self.rules, self.state, event, self.net.now)
         for action in actions:
             match action:
-                case election.Become(_, why):
+                case Become(_, why):
                     self.why.append(why)
-                case election.Advertise():
+                case Advertise():
                     self.say(1, self.state.advskew, is_resignation=False)
-                case election.Resign(times):
+                case Resign(times):
                     for _ in range(times):
                         self.say(carp.RESIGNATION_ADVBASE, 0, is_resignation=True)
 
     def leave(self) -> None:
-        self.tell(election.Silence())
+        self.tell(Silence())
         self.say(carp.RESIGNATION_ADVBASE, 0, is_resignation=True)
 
     def tell_left(self) -> None:
-        self.tell(election.Left())
+        self.tell(Left())
 
     def say(self, advbase: int, advskew: int, *, is_resignation: bool) -> None:
         word = counter.NativeWord(
@@ -241,7 +254,7 @@ class NativeNode:
         )
 
     def wake(self) -> None:
-        self.tell(election.Tick())
+        self.tell(Tick())
 
     def hear(self, packet: bytes) -> None:
         if self._waiting is not None:
@@ -252,7 +265,7 @@ class NativeNode:
     def _hear(self, packet: bytes) -> None:
         heard = self.believe(packet)
         if isinstance(heard, Accepted):
-            self.tell(election.Hear(heard))
+            self.tell(Hear(heard))
         else:
             self.refused.append(heard)
         self._nudge()
@@ -273,7 +286,7 @@ class NativeNode:
     def _go_on(self, stopped_s: float) -> None:
         waiting, self._waiting = self._waiting or [], None
         if stopped_s >= self.rules.dead_ratio * self.rules.interval_s:
-            self.tell(election.Stalled())
+            self.tell(Stalled())
         for one in waiting:
             self.hear(one)
 

@@ -9,6 +9,7 @@ must not be the judged. :class:`Wire` starts it and reads it.
 
 from __future__ import annotations
 
+import array
 import socket
 import struct
 import sys
@@ -26,6 +27,9 @@ EVERY_S = 0.02
 TOGETHER_NS = 40_000_000
 
 _ALL, _ARP, _IPV6, _ICMPV6, _NA = 0x0003, 0x0806, 0x86DD, 58, 136
+#: BPF: IPv4 itself is of no interest, and there may be a flood of it.
+_NO_IPV4 = ((0x28, 0, 0, 12), (0x15, 0, 1, 0x0800), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFF))
+_SO_ATTACH_FILTER = 26
 _BODY = struct.Struct("!HHBBH6s4s6s4s")
 
 
@@ -121,6 +125,9 @@ def _spoken(frame: bytes) -> tuple[str, str, str] | None:
 def listen(interface: str, address: str) -> None:
     """Ask and print, for ever."""
     raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL))
+    code = array.array("B", b"".join(struct.pack("=HBBI", *one) for one in _NO_IPV4))
+    program = struct.pack("@HP", len(_NO_IPV4), code.buffer_info()[0])
+    raw.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
     raw.bind((interface, _ALL))
     own: bytes = raw.getsockname()[4]
     wanted = socket.inet_aton(address)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from lbctl.errors import EXIT_OK, EXIT_VALIDATION
+from lbctl.lab.story import Engine
 from tests.pairs import Tell
 
 pytestmark = pytest.mark.system
@@ -31,11 +32,13 @@ def left_behind() -> set[str]:
     return names | {path.name for path in Path(tempfile.gettempdir()).glob("lbctl-lab-*")}
 
 
-def test_one_round_shows_each_step_with_its_outage_and_leaves_nothing(tell: Tell) -> None:
+@pytest.mark.parametrize("engine", list(Engine))
+def test_one_round_shows_each_step_with_its_outage_and_leaves_nothing(
+    tell: Tell, engine: Engine
+) -> None:
     before = left_behind()
-    done = subprocess.run(
-        [*DEMO, "--once"], capture_output=True, text=True, timeout=ROUND_S, check=False
-    )
+    argv = [*DEMO, "--once", f"--engine={engine}"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=ROUND_S, check=False)
     tell(done.stdout)
 
     assert done.returncode == EXIT_OK, done.stderr

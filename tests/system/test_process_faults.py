@@ -113,6 +113,8 @@ def test_killed_program_is_mended_in_place(
     assert outage <= MENDED_MS
     assert moved == {master.name}
     assert stage.pair.holders() == {master.host.mac}
+    # A vipd that is started again opens its door a moment after supervisord calls it running.
+    wait_until(lambda: master.status()["ha"], 2, "vipd to answer")
     assert faults(master) == []
 
 

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 
 from lbctl.lab import local
 from lbctl.lab.bundle import Node, children_of
@@ -22,20 +22,38 @@ from lbctl.lab.wait import LabError, wait_until
 OTHER_NAME = "wan7"
 #: SIGTERM to an ended bundle: draining, programs one after the other.
 _STOP_S = 20.0
+_HANDOVER_S = 20.0
+#: Until each node knows of the other how it is.
+_KNOWN_S = 3.0
+#: Until a vipd that is being started answers.
+_STARTED_S = 10.0
+_RESUME: dict[str, object] = {"op": "resume", "by": "chaos"}
 _ENDED_S = 8.0
 
 Act = Callable[[Pair, Step, Node], AbstractContextManager[None]]
 
 
-def play(pair: Pair, step: Step, node: Node) -> None:
+def play(pair: Pair, step: Step, master: Node, backup: Node) -> None:
     """
-    Do it to *node*, hold it, undo it.
+    Do it to the node that it is for, hold it, undo it.
 
     Raises:
         LabError: it could not be done: the node was not what it should have been.
     """
-    with act_of(step)(pair, step, node):
+    with act_of(step)(pair, step, backup if step.whom == "backup" else master):
         # A fault lasts; there is nothing that it waits for.
+        time.sleep(step.hold_s)
+        if step.inside is not None:
+            _play_inside(pair, step.inside, backup if step.inside.whom == "backup" else master)
+
+
+def _play_inside(pair: Pair, step: Step, node: Node) -> None:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(act_of(step)(pair, step, node))
+        except LabError:
+            # Nothing to hand over, and the like: so it is in the midst of another fault.
+            return
         time.sleep(step.hold_s)
 
 
@@ -137,7 +155,12 @@ def _stop_supervisord(pair: Pair, step: Step, node: Node) -> Iterator[None]:
 
 @contextmanager
 def _handover(pair: Pair, step: Step, node: Node) -> Iterator[None]:
-    node.command("handover")
+    # What `lbctl handover` has vipd do, without the start of a command. It refuses until the other
+    # node has said that it is well again.
+    word: dict[str, object] = {"op": "handover", "force": False}
+    socket = node.run_dir.vipd_socket
+    what = f"a handover by {node.name}"
+    wait_until(lambda: local.ask_line(socket, word, _HANDOVER_S), _KNOWN_S, what)
     yield
 
 
@@ -154,11 +177,13 @@ def _restart(pair: Pair, step: Step, node: Node) -> Iterator[None]:
 
 @contextmanager
 def _pause(pair: Pair, step: Step, node: Node) -> Iterator[None]:
-    node.command("pause", "chaos")
+    word: dict[str, object] = {"op": "pause", "by": "chaos", "why": "a step of it", "for_s": None}
+    local.ask_line(node.run_dir.vipd_socket, word)
     yield
     # The other one: either may end it.
     other = next(one for one in pair.nodes if one is not node)
-    other.command("resume")
+    what = f"a word for vipd of {other.name}"
+    wait_until(lambda: local.ask_line(other.run_dir.vipd_socket, _RESUME), _STARTED_S, what)
 
 
 @contextmanager

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import os
 import re
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lbctl.lab import local
+from lbctl.lab.arp import holders
 from lbctl.lab.bundle import Node
 from lbctl.lab.leftovers import superfluous
 from lbctl.lab.pair import Pair
@@ -15,6 +19,9 @@ from lbctl.lab.wait import LabError, wait_until
 #: Restarts, the fault's own recovery time, and a HAProxy that was given up and revived.
 WELL_WITHIN_S = 30.0
 _TIDY_WITHIN_S = 5.0
+_GROWN_UP_S = 15.0
+#: The lab's hosts answer within a millisecond.
+_ARP_S = 0.06
 
 _WATCHED = ("vipd", "agent", "logd")
 VIPD_MAX_KB = 35 * 1024
@@ -52,14 +59,15 @@ def grown(name: str, first: Size, now: Size) -> list[str]:
 @dataclass(slots=True)
 class Growth:
     """
-    The watched processes since each was first seen.
+    The watched processes since each was grown up: one that has just started loads and caches.
 
     Attributes:
         worst: by name, the largest of all its lives.
     """
 
     worst: dict[str, Size] = field(default_factory=dict)
-    _first: dict[int, Size] = field(default_factory=dict)
+    #: By pid and start, since a pid comes again.
+    _first: dict[tuple[int, float], Size] = field(default_factory=dict)
 
     def look(self, node: Node) -> list[str]:
         """
@@ -75,10 +83,25 @@ class Growth:
             if now is None:
                 continue
             name = f"{node.name}: {program}"
-            found += grown(name, self._first.setdefault(pid, now), now)
+            found += grown(name, self._first_size(pid, now), now)
             old = self.worst.get(name, now)
             self.worst[name] = Size(max(old.kb, now.kb), max(old.fds, now.fds))
         return found
+
+    def _first_size(self, pid: int, now: Size) -> Size:
+        began_s = began_at_s(pid)
+        if time.clock_gettime(time.CLOCK_BOOTTIME) - began_s < _GROWN_UP_S:
+            return now
+        return self._first.setdefault((pid, began_s), now)
+
+
+def began_at_s(pid: int) -> float:
+    """When a process was started, on CLOCK_BOOTTIME; a moment that never comes: it is gone."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return math.inf
+    return int(words[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def size_of(pid: int) -> Size | None:
@@ -92,9 +115,12 @@ def size_of(pid: int) -> Size | None:
     return Size(int(found[1]), fds) if found else None
 
 
-def wait_single(pair: Pair, within_s: float) -> tuple[Node, Node]:
+def wait_single(pair: Pair, within_s: float, *, is_asked: bool = True) -> tuple[Node, Node]:
     """
     Wait until one node is MASTER and holds the address, and the other is BACKUP and does not.
+
+    Args:
+        is_asked: ask by ARP too, so that nobody else in the network holds it, whatever he says.
 
     Returns:
         (master, backup)
@@ -107,18 +133,24 @@ def wait_single(pair: Pair, within_s: float) -> tuple[Node, Node]:
         for master, backup in (pair.nodes, pair.nodes[::-1]):
             if (_role(master), _role(backup)) != ("MASTER", "BACKUP"):
                 continue
-            if not backup.holds(pair.vip) and pair.holders() == {master.host.mac}:
+            if backup.holds(pair.vip) or not master.holds(pair.vip):
+                return None
+            if not is_asked or _holders(pair) == {master.host.mac}:
                 return master, backup
         return None
 
     def seen() -> str:
         held = [node.name for node in pair.nodes if node.holds(pair.vip)]
         roles = {node.name: _role(node) for node in pair.nodes}
-        return f"roles {roles}, the address is on {held}, ARP is answered by {pair.holders()}"
+        return f"roles {roles}, the address is on {held}, ARP is answered by {_holders(pair)}"
 
     found = wait_until(single, within_s, "one MASTER that alone holds the address", seen=seen)
     assert found is not None
     return found
+
+
+def _holders(pair: Pair) -> set[str]:
+    return holders(pair.client, pair.vip, within_s=_ARP_S)
 
 
 def wait_well(pair: Pair, growth: Growth) -> None:

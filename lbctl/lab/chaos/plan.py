@@ -8,19 +8,29 @@ so a step names the role of the node that it hits, and the node is known when it
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 Engine = Literal["native", "ucarp", "mixed"]
 Whom = Literal["master", "backup", "both"]
 
 ENGINES: tuple[Engine, ...] = get_args(Engine)
-HOLD_MIN_S, HOLD_MAX_S = 0.2, 5.0
+HOLD_MIN_S, HOLD_MAX_S = 0.1, 5.0
 INTERVAL_MS = 50
 DEAD_RATIO = 3
 #: advbase 1 s, dead ratio 3, and the ucarp's own second of hearing late.
 UCARP_DEAD_S = 3.0
+#: A native node counts a packet as missing up to 3 ms late; where packets were lost it waits for
+#: up to four times as many (docs/concepts.md), and the step before may have lost some.
+NATIVE_DEAD_S = (DEAD_RATIO - 0.5) * INTERVAL_MS / 1000 + 0.003
+LOSSY_STRETCH = 4
+#: Setting and announcing an address, on a machine that is busy.
+_TAKING_S = {"native": 0.1, "ucarp": 1.0, "mixed": 1.0}
+#: A start listens for 3 s, and for 4 s more when an address is answered for that nobody speaks for.
+_DARK_MS = 10_000.0
+#: One held fault of so many has another one in its midst.
+_DOUBLED = 4
 #: What a busy machine may do to a client that nothing was done to.
 UNNOTICED_MS = 300.0
 
@@ -38,6 +48,7 @@ class Fault:
         whom: whom it can hit.
         is_held: it lasts for a while, and is undone then.
         restarts: the node's bundle is started again in its course.
+        can_enclose: another one may come while it lasts, whichever.
     """
 
     name: str
@@ -47,6 +58,7 @@ class Fault:
     whom: tuple[Whom, ...] = ("master", "master", "backup")
     is_held: bool = False
     restarts: bool = False
+    can_enclose: bool = False
 
 
 _UCARP: tuple[Engine, ...] = ("ucarp",)
@@ -60,28 +72,28 @@ FAULTS: tuple[Fault, ...] = (
     Fault("kill logd", "not", 2),
     Fault("kill nginx", "moved", 2),
     Fault("kill one haproxy", "mended"),
-    Fault("kill every haproxy", "moved"),
+    Fault("kill every haproxy", "moved", 3),
     Fault("kill supervisord", "moved", 3, restarts=True),
     Fault("kill everything", "moved", 3, restarts=True),
     Fault("kill both", "dark", 1, whom=("both",), restarts=True),
     # Stopped: there, and saying nothing.
     Fault("stop vipd", "moved", is_held=True),
     Fault("stop ucarp", "moved", engines=_UCARP, is_held=True),
-    Fault("stop agent", "not", 2, is_held=True),
-    Fault("stop logd", "not", 2, is_held=True),
+    Fault("stop agent", "not", 2, is_held=True, can_enclose=True),
+    Fault("stop logd", "not", 2, is_held=True, can_enclose=True),
     Fault("stop one haproxy", "frozen", is_held=True),
     Fault("stop every haproxy", "frozen", is_held=True),
     Fault("stop supervisord", "not", 2, is_held=True),
     Fault("stop everything", "moved", 5, is_held=True),
     # On purpose.
     Fault("handover", "planned", 6, whom=("master",)),
-    Fault("restart", "planned", 4, restarts=True),
-    Fault("pause", "not", 3, whom=("master", "backup"), is_held=True),
+    Fault("restart", "planned", 3, restarts=True),
+    Fault("pause", "not", 3, whom=("master", "backup"), is_held=True, can_enclose=True),
     # The network.
-    Fault("cut", "moved", 6, is_held=True),
-    Fault("deaf", "hidden", 3, is_held=True),
-    Fault("mute", "moved", 3, is_held=True),
-    Fault("lossy", "lossy", 4, is_held=True),
+    Fault("cut", "moved", 6, is_held=True, can_enclose=True),
+    Fault("deaf", "hidden", 3, is_held=True, can_enclose=True),
+    Fault("mute", "moved", 3, is_held=True, can_enclose=True),
+    Fault("lossy", "lossy", 4, is_held=True, can_enclose=True),
     Fault("link down", "moved", 4, is_held=True),
     Fault("link flaps", "hidden", 3, is_held=True),
     Fault("rename interface", "moved", 2, is_held=True),
@@ -105,6 +117,7 @@ class Step:
         hold_s: how long it lasts before it is undone; 0: it is over at once.
         percent: of packets lost, where packets are lost.
         seed: for what the fault itself draws.
+        inside: comes at the end of *hold_s*, is undone, and only then this one is.
     """
 
     number: int
@@ -113,12 +126,15 @@ class Step:
     hold_s: float
     percent: int
     seed: int
+    inside: Step | None = None
 
     def __str__(self) -> str:
         words = f"{self.fault.name} ({self.whom})"
         if self.fault.name == "lossy":
             words += f" {self.percent} %"
-        return f"{words} for {self.hold_s:.1f} s" if self.hold_s else words
+        if self.hold_s:
+            words += f" for {self.hold_s:.1f} s"
+        return words if self.inside is None else f"{words}, then {self.inside}"
 
 
 def sequence(seed: int, engine: Engine, without: Collection[str] = ()) -> Iterator[Step]:
@@ -126,22 +142,29 @@ def sequence(seed: int, engine: Engine, without: Collection[str] = ()) -> Iterat
     # Chosen to be repeated, not to be secret.
     dice = random.Random(f"{seed} {engine}")
     possible = [one for one in FAULTS if engine in one.engines and one.name not in without]
-    weights = [fault.weight for fault in possible]
     number = 0
     while True:
         number += 1
-        (fault,) = dice.choices(possible, weights)
-        whom = dice.choice(fault.whom)
-        # As many short ones as long ones: what is shorter than a dead time matters as much.
-        hold_s = HOLD_MIN_S * (HOLD_MAX_S / HOLD_MIN_S) ** dice.random()
-        percent = dice.randint(10, 30)
-        own = dice.randrange(2**32)
-        yield Step(number, fault, whom, hold_s if fault.is_held else 0.0, percent, own)
+        step = _draw(dice, possible, number)
+        if step.fault.can_enclose and not dice.randrange(_DOUBLED):
+            step = replace(step, inside=_draw(dice, possible, number))
+        yield step
+
+
+def _draw(dice: random.Random, possible: Sequence[Fault], number: int) -> Step:
+    (fault,) = dice.choices(possible, [fault.weight for fault in possible])
+    whom = dice.choice(fault.whom)
+    # As many short ones as long ones: what is shorter than a dead time matters as much.
+    hold_s = HOLD_MIN_S * (HOLD_MAX_S / HOLD_MIN_S) ** dice.random()
+    percent = dice.randint(10, 30)
+    return Step(
+        number, fault, whom, hold_s if fault.is_held else 0.0, percent, dice.randrange(2**32)
+    )
 
 
 def dead_time_s(engine: Engine) -> float:
     """Until a backup takes over from a master that says nothing; the longer one of two engines."""
-    return DEAD_RATIO * INTERVAL_MS / 1000 if engine == "native" else UCARP_DEAD_S
+    return NATIVE_DEAD_S if engine == "native" else UCARP_DEAD_S
 
 
 def outage_bound_ms(step: Step, engine: Engine) -> float:
@@ -152,9 +175,13 @@ def outage_bound_ms(step: Step, engine: Engine) -> float:
     address moves on purpose. moved: the peer takes over after a dead time, and the design gives a
     second more. hidden: a network that no election can see through for as long as it lasts. frozen:
     until the agent has found out what hangs. lossy: the client loses its own packets too. dark:
-    nobody is there until both have started.
+    nobody is there until both have started, and each has waited for the other's lease to end; so it
+    may be with two at once, when each hits one node.
     """
-    moved_ms = (dead_time_s(engine) + 1.0) * 1000
+    stretch = LOSSY_STRETCH if engine == "native" else 1
+    moved_ms = (stretch * dead_time_s(engine) + _TAKING_S[engine]) * 1000
+    if step.inside is not None:
+        return moved_ms + _DARK_MS + (step.hold_s + step.inside.hold_s) * 1000
     hold_ms = step.hold_s * 1000
     verb = step.fault.name.partition(" ")[0]
     if step.whom == "backup" and verb in ("kill", "stop", "restart"):
@@ -167,7 +194,7 @@ def outage_bound_ms(step: Step, engine: Engine) -> float:
         "hidden": hold_ms + moved_ms,
         "frozen": max(4000.0, moved_ms),
         "lossy": moved_ms + 2000.0,
-        "dark": moved_ms + 8000.0,
+        "dark": moved_ms + _DARK_MS,
     }[step.fault.felt]
 
 
@@ -179,4 +206,5 @@ def settled_within_s(step: Step, engine: Engine) -> float:
     that starts listens for 3 s before it says a word.
     """
     bound_s = 4.0 + dead_time_s(engine) + 1.0
-    return bound_s + 8.0 if step.fault.restarts else bound_s
+    does_start = step.fault.restarts or (step.inside is not None and step.inside.fault.restarts)
+    return bound_s + 8.0 if does_start else bound_s

@@ -14,7 +14,8 @@ from lbctl.ha import carp, counter
 from lbctl.ha.announce import Sender
 from lbctl.ha.capture import open_capture, read_all
 from lbctl.ha.carp import Advertisement, Password, Received, Refusal
-from lbctl.ha.election import Heard, Rules, yields
+from lbctl.ha.election import yields
+from lbctl.ha.election_words import Heard, Rules
 from lbctl.ha.replay import Accepted, Sources
 from tests.fakes.netns import Host, wait_until
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lbctl.cli.durations import duration, past, seconds_of
+from lbctl.cli.durations import duration, moment, past, seconds_of
 from lbctl.errors import UsageError
 
 
@@ -45,3 +45,13 @@ def test_the_past_is_a_date_or_so_long_ago() -> None:
     assert past("--since", "2026-11-20", 0.0) == noon - 43200
     with pytest.raises(UsageError, match="or a date"):
         past("--since", "yesterday", 0.0)
+
+
+@pytest.mark.parametrize("at", [1e300, -1e300, float("inf"), float("nan"), 1e12])
+def test_a_moment_that_no_calendar_has_is_told_in_seconds(at: float) -> None:
+    assert moment(at) == f"{at} s after 1970"
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan")])
+def test_a_length_without_end_is_none(seconds: float) -> None:
+    assert duration(seconds) == "-"

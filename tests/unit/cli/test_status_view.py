@@ -260,7 +260,11 @@ def test_checks_are_told_while_vipd_says_nothing_of_them() -> None:
 
 @pytest.mark.parametrize(
     ("ha", "wanted"),
-    [({"peers": []}, "other host: none has greeted"), ({}, "they do not greet each other")],
+    [
+        ({"peers": []}, "other host: none has greeted"),
+        ({}, "they do not greet each other"),
+        ({"peers": [], "kin": ["b [red] (10.0.1.12)"]}, "other host: b [red] (10.0.1.12) greets"),
+    ],
 )
 def test_an_unknown_other_host_is_told(ha: dict[str, Any], wanted: str) -> None:
     status = _status()
@@ -276,3 +280,15 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
 
     assert max(len(line) for line in text.splitlines()) <= width
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("odd", [1e300, float("inf"), float("nan"), -1e300])
+def test_odd_moments_end_no_status(odd: float) -> None:
+    ha = FakeVipd(Path("/")).status()
+    paused = {"by": "root", "why": "", "since": odd, "until": odd}
+    ha |= {"since": odd, "paused": paused, "peers": [_other(groups=[_group(since=odd)])]}
+    events = [{"at": odd, "kind": "role", "text": "BACKUP -> MASTER"}]
+    text = _drawn(_status(ha=ha, events=events, uptime_s=odd))
+
+    assert "PAUSED by root" in text
+    assert "BACKUP -> MASTER" in text

@@ -104,7 +104,33 @@ def test_time_grows_with_each_packet_and_follows_the_monotonic_clock() -> None:
     assert clock.position(52.0) == 1500
 
 
-@pytest.mark.parametrize("wall_s", [0.0, EPOCH_S - 5, EPOCH_S + 4.0])
+YEAR_S = 365.25 * 86_400
+
+
+@pytest.mark.parametrize("years", [-57, 31, 34.8, 73, 500])
+@pytest.mark.parametrize("position", [0, 9_000, 2**38 - 1, 2**40])
+def test_time_grows_whatever_an_absurd_wall_clock_and_an_earlier_life_say(
+    years: float, position: int
+) -> None:
+    clock = Clockwork(position=position, wall_s=EPOCH_S + years * YEAR_S, now=0.0)
+    words = [
+        counter.read(
+            Advertisement(
+                7, 1, 100, drawn(NativeWord(ticks, is_resignation=False, interval_s=0.05))
+            ),
+            A,
+            KEY,
+        )
+        for ticks in (clock.next(0.0), clock.next(0.0), clock.next(YEAR_S))
+    ]
+    said = [word.ticks for word in words if word is not None]
+
+    assert len(set(said)) == 3
+    assert said == sorted(said)
+    assert said[0] == (9_001 if position == 9_000 else 1) + 1
+
+
+@pytest.mark.parametrize("wall_s", [0.0, EPOCH_S - 5, EPOCH_S + 4.0, EPOCH_S + 73 * YEAR_S])
 def test_time_never_falls_behind_an_earlier_life_whatever_the_wall_clock_says(
     wall_s: float,
 ) -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbctl.ha.election import (
+from lbctl.ha.election import dead_time_s, first, step, yields
+from lbctl.ha.election_words import (
     Action,
     Advertise,
     Become,
@@ -31,10 +32,6 @@ from lbctl.ha.election import (
     State,
     Stop,
     Tick,
-    dead_time_s,
-    first,
-    step,
-    yields,
 )
 from lbctl.ha.role import RoleName
 
@@ -192,7 +189,7 @@ def test_every_history_keeps_the_invariants(
     history: list[tuple[Event, float]], rules: Rules
 ) -> None:
     now = NOW
-    current = first(rules, 50, now)
+    current = first(50, now)
     for event, later_s in [(Start(), 0.0), *history]:
         now += later_s
         assert broken(rules, current, event, now) == []

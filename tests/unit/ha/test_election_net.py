@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbctl.ha import election
+from lbctl.ha.election_words import Left, Pause, SetAdvskew
 from lbctl.ha.role import RoleName
 from tests.fakes.virtual_net import NativeNode, UcarpNode, VirtualNet
 
@@ -65,7 +65,7 @@ def test_a_resignation_moves_the_addresses_within_a_hop() -> None:
     assert a.state.master is not None
     assert a.state.master.source == b.address
 
-    a.tell(election.Left())
+    a.tell(Left())
     net.run(5)
 
     assert net.masters() == (b.address,)
@@ -93,12 +93,12 @@ def test_the_faulty_node_gives_way_to_the_healthy_one_and_takes_back_when_better
     net = VirtualNet()
     a, b = NativeNode(11), NativeNode(12, advskew=100)
     started(net, a, b)
-    a.tell(election.SetAdvskew(244))
+    a.tell(SetAdvskew(244))
     net.run(2 * HOP_S)
 
     assert net.masters() == (b.address,)
 
-    a.tell(election.SetAdvskew(0))
+    a.tell(SetAdvskew(0))
     net.run(INTERVAL_S + HOP_S)
 
     assert net.masters() == (a.address,)
@@ -109,8 +109,8 @@ def test_of_two_faulty_nodes_the_lesser_one_serves() -> None:
     net = VirtualNet()
     a, b = NativeNode(11), NativeNode(12)
     started(net, a, b)
-    a.tell(election.SetAdvskew(250))
-    b.tell(election.SetAdvskew(244))
+    a.tell(SetAdvskew(250))
+    b.tell(SetAdvskew(244))
     net.run(1)
 
     assert net.masters() == (b.address,)
@@ -137,8 +137,8 @@ def test_while_paused_nobody_takes_over_and_afterwards_somebody_does_at_once() -
     a, b = NativeNode(11), NativeNode(12)
     started(net, a, b)
     for node in (a, b):
-        node.tell(election.Pause(on=True))
-    a.tell(election.SetAdvskew(250))
+        node.tell(Pause(on=True))
+    a.tell(SetAdvskew(250))
     net.run(1)
 
     assert net.masters() == (a.address,)
@@ -148,7 +148,7 @@ def test_while_paused_nobody_takes_over_and_afterwards_somebody_does_at_once() -
 
     assert net.masters() == ()
 
-    b.tell(election.Pause(on=False))
+    b.tell(Pause(on=False))
     net.run(HOP_S)
 
     assert net.masters() == (b.address,)
@@ -241,7 +241,7 @@ def test_native_and_ucarp_take_over_from_each_other(seed: int) -> None:
     assert ucarp.role is RoleName.MASTER
 
     ucarp.die()
-    native.tell(election.Left())
+    native.tell(Left())
     net.run(4)
 
     assert net.masters() == (native.address,)
@@ -310,13 +310,13 @@ def inflict(net: VirtualNet, nodes: list[Node], fault: Fault) -> None:
     if kind == "stall":
         node.stall(0.1 + number)
     elif kind in ("fault", "well"):
-        node.tell(election.SetAdvskew(240 + other if kind == "fault" else 10 * other))
+        node.tell(SetAdvskew(240 + other if kind == "fault" else 10 * other))
 
 
 def pause(nodes: list[Node], *, on: bool) -> None:
     for node in nodes:
         if isinstance(node, NativeNode):
-            node.tell(election.Pause(on))
+            node.tell(Pause(on))
 
 
 def claimed(node: Node) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from lbctl.ha.election import (
+from lbctl.ha.election import first, step
+from lbctl.ha.election_words import (
     Advertise,
     Event,
     Hear,
@@ -16,8 +17,6 @@ from lbctl.ha.election import (
     Start,
     State,
     Tick,
-    first,
-    step,
 )
 from lbctl.ha.role import RoleName
 
@@ -54,7 +53,7 @@ def test_paused_master_that_gave_way_to_a_better_one_stays_backup_when_that_one_
 
 
 def test_process_that_takes_up_the_work_of_a_backup_does_not_take_over_while_paused() -> None:
-    current = first(RULES, 50, NOW, is_holder=False)
+    current = first(50, NOW, is_holder=False)
     for event in (Pause(on=True), Start()):
         current, _ = step(RULES, current, event, NOW)
 

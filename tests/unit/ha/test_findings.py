@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import pytest
 
 from lbctl.ha import findings
+from lbctl.ha.carp import GROUP
 from lbctl.ha.pause import PauseWord
-from tests.fakes.greeting_segment import VIP, Node, Segment
+from tests.fakes.greeting_segment import STEP_S, VIP, Node, Segment
 
 A, B, C = "10.0.1.11", "10.0.1.12", "10.0.1.13"
+V1, V2 = "10.0.1.201/32", "10.0.1.202/32"
 WITHIN_S = 3.0
 OVER_WITHIN_S = 6.0
 
@@ -92,6 +95,24 @@ def clock_ahead(seconds: float) -> Change:
     return change
 
 
+def flooded(per_s: int, sources: int = 1) -> Change:
+    def change(segment: Segment, _: Node, __: Node) -> None:
+        turn = count()
+
+        def junk() -> None:
+            for _ in range(round(per_s * STEP_S)):
+                source = B if sources == 1 else f"10.0.1.{20 + next(turn) % sources}"
+                segment.carry(source, b"lbctl\x01" + b"x" * 100, GROUP)
+
+        segment.strangers.append(junk)
+
+    return change
+
+
+def calmed(segment: Segment, _: Node, __: Node) -> None:
+    segment.strangers.clear()
+
+
 def nothing(*_: object) -> None:
     pass
 
@@ -131,11 +152,35 @@ CASES = (
     Case("clashing vhid", speaks("bad digest"), nothing, ("10.0.1.77 speaks CARP with another",)),
     Case(
         "multicast is lost", lose((B, A), multicast=True), mend,
-        ("b (10.0.1.12)", "unicast", "IGMP snooping"),
+        ("b (10.0.1.12)", "unicast", "mcast_flood off", "ha.peers"),
     ),
     Case(
         "multicast is lost", lose((B, A), (A, B), multicast=True), mend, ("b (10.0.1.12)",),
     ),
+    Case(
+        "addresses differ", replaced(group={"vip": "10.0.1.202", "vhid": 9, "addresses": (V2, V1)}),
+        replaced(),
+        ("b (10.0.1.12) has the same addresses in another order", "give both hosts the same VIP",
+         "(10.0.1.202; this node: 10.0.1.201)"),
+    ),
+    Case(
+        "addresses differ",
+        replaced(group={"vip": "10.0.1.202", "vhid": 7, "addresses": (V2, V1)}, password=b"theirs"),
+        replaced(),
+        ("b (10.0.1.12) has the same addresses in another order",),
+    ),
+    Case(
+        "addresses differ", replaced(group={"vip": "10.0.1.9", "addresses": ("10.0.1.9", V2)}),
+        replaced(),
+        ("b (10.0.1.12) has 10.0.1.202 too, and another first address",),
+    ),
+    Case(
+        "addresses differ", replaced(group={"addresses": (V1, "10.0.1.203/32", "fd00::1/64")}),
+        replaced(),
+        ("b (10.0.1.12) lacks 10.0.1.202 and has 10.0.1.203, fd00::1 besides in vhid 7",),
+    ),
+    Case("flood", flooded(20), calmed, ("10.0.1.12", "tcpdump")),
+    Case("flood", flooded(60, sources=200), calmed, ("many addresses",)),
     Case("same node id", added(node="b" * 16), removed, ("b (10.0.1.12) and c (10.0.1.13)",)),
     Case("same node id", added(node="a" * 16), removed, ("this node and c (10.0.1.13)",)),
 )  # fmt: skip

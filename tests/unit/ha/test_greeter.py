@@ -278,6 +278,22 @@ def test_a_question_is_answered_where_it_came_from_and_nobody_is_remembered(
     assert a.greeter.peers() == ()
 
 
+def test_a_peer_with_another_vip_first_is_named_where_a_peer_is_wanted(segment: Segment) -> None:
+    a = segment.add("a", A, role="MASTER")
+    addresses = ("10.0.1.202/32", "10.0.1.201/32")
+    segment.add("b", B, group={"vip": "10.0.1.202", "vhid": 9, "addresses": addresses})
+    segment.run(2.0)
+    reason = a.greeter.healthy_peer()[1]
+
+    assert reason == "b (10.0.1.12) greets, and does not have this node's VIP and vhid"
+    assert a.greeter.as_dict()["kin"] == ["b (10.0.1.12)"]
+
+    segment.nodes.pop()
+    segment.run(5.0)
+
+    assert a.greeter.as_dict()["kin"] == []
+
+
 def test_questions_without_end_are_answered_five_times_a_second(segment: Segment) -> None:
     a, _ = segment.pair()
     segment.run(1.0)

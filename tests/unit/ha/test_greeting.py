@@ -22,6 +22,7 @@ from lbctl.ha.greeting import (
     Rejection,
     decode,
     encode,
+    heading,
 )
 from lbctl.ha.pause import PauseWord
 
@@ -61,6 +62,7 @@ groups = st.builds(
     faults=st.lists(words, max_size=5).map(tuple),
     severity=st.integers(0, 15),
     can_serve=st.booleans(),
+    addresses=st.lists(st.ip_addresses().map(str), max_size=8).map(tuple),
 )
 greetings = st.builds(
     replace,
@@ -100,8 +102,12 @@ def test_any_greeting_fits_and_can_be_read(greeting: Greeting) -> None:
 
     assert len(datagram) <= MAX_BYTES
     assert back.groups == tuple(
-        replace(one, why=back.groups[at].why, faults=back.groups[at].faults)
-        for at, one in enumerate(greeting.groups[: len(back.groups)])
+        replace(one, why=two.why, faults=two.faults, addresses=two.addresses)
+        for one, two in zip(greeting.groups, back.groups, strict=False)
+    )
+    assert [one.addresses for one in back.groups] in (
+        [one.addresses for one in greeting.groups[: len(back.groups)]],
+        [()] * len(back.groups),
     )
 
 
@@ -137,6 +143,32 @@ def test_texts_are_cut_no_more_than_they_must() -> None:
     one = replace(GREETING, groups=(replace(GROUP, why="x" * 90),))
 
     assert read(encode(one, KEY)).groups[0].why == "x" * 90
+
+
+def test_addresses_are_told_where_there_is_room_and_outlive_long_texts() -> None:
+    few = tuple(f"10.0.1.{n}" for n in range(201, 221))
+    told = replace(GREETING, groups=(replace(GROUP, why="x" * 90, addresses=few),) * 2)
+    crowded = replace(GREETING, groups=(replace(GROUP, addresses=few * 8),))
+
+    assert [one.addresses for one in read(encode(told, KEY)).groups] == [few, few]
+    assert read(encode(crowded, KEY)).groups == (GROUP,)
+
+
+def test_a_greeting_without_addresses_is_read() -> None:
+    """The version before sends it."""
+    body = body_of(GREETING)
+    del body["vips"]
+
+    assert read(signed(json.dumps(body).encode())) == GREETING
+
+
+def test_session_and_sequence_are_seen_without_a_key_whatever_the_texts_are() -> None:
+    tricky = replace(
+        GREETING, hostname=',"seq":9,"session":"x"', version=',\\"seq":9,"session":"x"'
+    )
+
+    assert heading(encode(tricky, OTHER)) == (GREETING.session, GREETING.sequence)
+    assert heading(b"lbctl\x01" + b"x" * 100) is None
 
 
 def test_with_more_groups_than_fit_the_first_ones_are_told() -> None:

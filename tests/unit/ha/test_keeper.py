@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -102,14 +103,23 @@ def test_a_late_word_cannot_undo_a_newer_one(tmp_path: Path) -> None:
     assert played(tmp_path, play).held == set()
 
 
-def test_announced_again_after_a_second_and_then_every_minute(tmp_path: Path) -> None:
+def test_announced_again_after_a_second_ever_more_rarely_and_then_every_minute(
+    tmp_path: Path,
+) -> None:
+    told: list[int] = []
+
     def play(s: Stage) -> None:
         s.word(RoleName.MASTER, 1)
-        for seconds in (GROUP.announce_again_s, 1.0, GROUP.announce_refresh_s - 1.1, 0.2):
-            s.clock.tick(seconds)
+        for second in range(1, 200):
+            before = len(s.announced)
+            s.clock.tick(1.0)
             s.keeper.tend(Verdict.RENEW, "")
+            told.extend([second] * (len(s.announced) - before))
 
-    assert len(played(tmp_path, play).announced) == 3
+    played(tmp_path, play)
+
+    assert (GROUP.announce_again_s, GROUP.announce_refresh_s) == (1.0, 60.0)
+    assert told == [1, 3, 7, 15, 31, 63, 123, 183]
 
 
 def test_keep_renews_nothing_and_removes_nothing(tmp_path: Path) -> None:
@@ -243,6 +253,29 @@ def test_after_the_last_word_of_a_second_master_the_addresses_are_announced_once
     stage = played(tmp_path, play)
 
     assert len(stage.announced) > told[0] == 3
+
+
+def test_a_network_that_lost_a_second_masters_end_is_told_again_as_soon_as_it_was_bad_for(
+    tmp_path: Path,
+) -> None:
+    told: list[float] = []
+
+    def play(s: Stage) -> None:
+        s.word(RoleName.MASTER, 1)
+        s.clock.tick(30.0)
+        for turn in range(1000):
+            before = len(s.announced)
+            if turn < 20:
+                s.keeper.rival(0.128)
+            s.keeper.announce_if_due()
+            told.extend([turn * 0.025 - 0.5] * (len(s.announced) - before))
+            s.clock.tick(0.025)
+
+    played(tmp_path, play)
+    since = [at for at in told if at > 0]
+
+    assert since[0] <= 0.11
+    assert all(later <= 2 * earlier + 1.1 for earlier, later in pairwise(since))
 
 
 def test_a_backup_announces_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -69,3 +70,30 @@ def test_a_position_ten_years_ahead_is_not_believed(tmp_path: Path) -> None:
     path.write_text(json.dumps({"groups": {"17": {"position": ahead}}}))
 
     assert Memory(path, NOW).position(17) == 0
+
+
+def test_a_directory_that_became_a_fifo_is_told_once_and_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    os.mkfifo(tmp_path / "ha")
+    memory = Memory(tmp_path / "ha" / "carp.json", NOW)
+    memory.ask(17, facts)
+    for _ in range(3):
+        memory.write(memory.text())
+
+    assert "is no directory" in memory.trouble
+    assert "goes by the wall clock" in memory.trouble
+    assert len(caplog.records) == 1
+
+
+def test_a_directory_that_is_back_is_written_to_and_no_trouble(tmp_path: Path) -> None:
+    path = tmp_path / "ha" / "carp.json"
+    memory = Memory(path, NOW)
+    memory.ask(17, facts)
+    memory.write(memory.text())
+    assert "No such file" in memory.trouble
+    path.parent.mkdir(mode=0o700)
+    memory.write(memory.text(is_last=True))
+
+    assert memory.trouble == ""
+    assert Memory(path, NOW).position(17) == POSITION

@@ -116,11 +116,11 @@ def test_sixteen_nodes_are_kept_the_latest() -> None:
     assert len(book.known.answers(book.now)) == 32
 
 
-def test_the_challenge_heard_last_is_answered_first() -> None:
+def test_known_nodes_are_answered_first_then_whoever_was_heard_last() -> None:
     book = Book()
-    book.hear("c1", challenge="y1")
-    book.now += 0.1
-    book.hear(node="c", session="s2", challenge="y2")
+    for node in "bcde":
+        book.hear(*(["c1"] if node in "bc" else []), node=node, session=f"s-{node}", challenge=node)
+        book.now += 0.1
 
-    assert list(book.known.answers(book.now).items()) == [("s2", "y2"), ("s1", "y1")]
+    assert "".join(book.known.answers(book.now).values()) == "cbed"
     assert book.known.answers(book.now + 3 * FRESH_S) == {}

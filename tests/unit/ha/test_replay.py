@@ -112,6 +112,21 @@ def test_a_native_resignation_is_the_bit_and_the_advbase(
     assert taken.is_resignation is counts
 
 
+def test_a_receiver_without_memory_takes_no_resignation_for_the_first_word_of_a_source() -> None:
+    heard = sources()
+    taken = believed(heard.accept(native(T0 - 9000, advbase=255, resigned=True), NOW))
+
+    assert not taken.is_resignation
+
+
+def test_a_resignation_of_a_peer_that_has_only_greeted_counts() -> None:
+    heard = sources()
+    heard.greeted(PEER, is_native=True, position=T0, now=NOW)
+    taken = believed(heard.accept(native(T0 + 1, advbase=255, resigned=True), NOW))
+
+    assert taken.is_resignation
+
+
 def test_own_words_that_come_back_are_refused_and_in_disguise_too() -> None:
     heard = sources()
     own = native(T0, source=OWN)
@@ -218,6 +233,46 @@ def test_a_fresh_greeting_makes_a_peer_native_before_it_speaks() -> None:
     assert heard.accept(native(T0 - 1000), NOW) is REPLAYED
 
     believed(heard.accept(native(T0 + 1), NOW))
+
+
+@pytest.mark.parametrize("source", [PEER, THIRD])
+@pytest.mark.parametrize("advbase", [0, 1, 255])
+def test_what_a_pair_said_while_it_ran_ucarp_is_worth_nothing_while_it_greets_as_native(
+    source: str, advbase: int
+) -> None:
+    heard = sources()
+    for second in range(60):
+        now = NOW + second
+        heard.greeted(PEER, is_native=True, position=T0 + 250 * second, now=now)
+        captured = plain(2**62 + 7 * 10**9 * second, source=source, advbase=advbase)
+
+        assert heard.accept(captured, now + 0.9) is NOT_NATIVE
+
+
+def test_one_greeting_that_says_ucarp_lets_a_ucarp_speak() -> None:
+    heard = sources()
+    heard.greeted(PEER, is_native=True, position=T0, now=NOW)
+    heard.greeted(THIRD, is_native=False, position=0, now=NOW)
+
+    believed(heard.accept(plain(1000, source=THIRD), NOW))
+
+
+def test_greetings_that_are_old_say_nothing_of_other_sources() -> None:
+    heard = sources()
+    heard.greeted(PEER, is_native=True, position=T0, now=NOW)
+
+    assert heard.accept(plain(1000, source=THIRD), NOW + 3.4) is NOT_NATIVE
+    believed(heard.accept(plain(2000, source=THIRD), NOW + 3.6))
+
+
+def test_a_native_backup_that_greets_has_not_fallen_silent() -> None:
+    heard = sources()
+    for second in range(10):
+        heard.greeted(PEER, is_native=True, position=T0 + 250 * second, now=NOW + second)
+    heard.greeted(THIRD, is_native=False, position=0, now=NOW + 9)
+    words = [heard.accept(plain(1000 * n), NOW + 10) for n in range(5)]
+
+    assert words == [NOT_NATIVE] * 5
 
 
 def test_a_ucarp_that_becomes_native_is_believed_at_once() -> None:
@@ -329,3 +384,13 @@ def test_what_is_lost_of_a_peer_is_told() -> None:
     taken = believed(heard.accept(native(T0 + 6 * 15), NOW))
 
     assert taken.loss == heard.loss_of(PEER) == pytest.approx(0.36, abs=0.05)
+
+
+def test_a_greeting_while_it_counts_as_dead_makes_no_loss_of_that_time() -> None:
+    heard = sources()
+    for number in range(10):
+        believed(heard.accept(native(T0 + 6 * number), NOW + 0.025 * number))
+    heard.greeted(PEER, is_native=True, position=T0 + 170, now=NOW + 0.7)
+    back = believed(heard.accept(native(T0 + 178), NOW + 0.71))
+
+    assert back.loss == 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,40 @@ def test_free_id_is_the_next_one_not_taken() -> None:
     assert free({7, 8}, 7) == 9
     assert free({255}, 255) == 1
     assert free(range(1, 256), 7) is None
+
+
+def test_the_private_part_of_the_state_dir_is_closed_again(tmp_path: Path) -> None:
+    state = StateDir(tmp_path)
+    state.ha.mkdir()
+    state.ha.chmod(0o777)
+    tree.own_state(state, own_account())
+
+    assert stat.S_IMODE(state.ha.stat().st_mode) == 0o700
+
+
+def _fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _link(path: Path) -> None:
+    path.with_name("elsewhere").mkdir()
+    path.symlink_to(path.with_name("elsewhere"))
+
+
+@pytest.mark.parametrize("replace", [_fifo, _link, Path.touch])
+def test_what_stands_in_its_place_is_refused_with_the_way_out(
+    tmp_path: Path, replace: Callable[[Path], None]
+) -> None:
+    state = StateDir(tmp_path)
+    replace(state.ha)
+
+    with pytest.raises(ValidationError, match=r"ha is no directory, .* remove it, and the next"):
+        tree.own_state(state, own_account())
+
+
+def test_a_fifo_in_the_place_of_the_node_id_keeps_no_start_waiting(tmp_path: Path) -> None:
+    state = StateDir(tmp_path)
+    os.mkfifo(state.node_id)
+
+    assert identity.node_id(state) == identity.node_id(state)
+    assert state.node_id.is_file()

@@ -186,6 +186,14 @@ def test_what_only_the_native_engine_can_is_refused_with_ucarp(
     assert expected in problem
 
 
+def test_a_dead_ratio_that_one_lost_packet_reaches_is_refused(tmp_path: Path) -> None:
+    (problem,) = problems_of(tmp_path, "ha:\n  engine: native\n  dead_ratio: 1\n")
+
+    assert "ha.dead_ratio = 1: with ha.engine: native one lost packet" in problem
+    assert ha_of(tmp_path, "ha: {engine: native, dead_ratio: 2}").dead_ratio == 2
+    assert ha_of(tmp_path, "ha: {dead_ratio: 1}").dead_ratio == 1
+
+
 @pytest.mark.parametrize("line", ["advbase_ms: 100", "failback_s: 0", "peers: []", "groups: []"])
 def test_the_defaults_may_stand_there_with_ucarp(tmp_path: Path, line: str) -> None:
     assert ha_of(tmp_path, f"ha: {{{line}}}") == Ha()

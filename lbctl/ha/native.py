@@ -93,6 +93,7 @@ class NativeEngine:
         self._timer: asyncio.TimerHandle | None = None
         self._stepped_at = clock()
         self._wary_until = 0.0
+        self._owes_word = False
         self._peer: Peer | None = None
         self._ucarps: set[str] = set()
         self._told: Heard | None = None
@@ -229,6 +230,7 @@ class NativeEngine:
         return judge(self._p.keeper.role, self._doubt())
 
     def give_up(self, why: str) -> None:
+        self._owes_word = True
         self._do(Stalled())
         if self._hands.is_master:
             self._hands.addresses_off(why)
@@ -340,6 +342,7 @@ class NativeEngine:
         self._do(Hear(heard), at)
         self._news.set()
         if self._state.role is RoleName.MASTER:
+            self._owes_word = False
             if was_master:
                 # One that resigns has been a second master, too.
                 self.on_rival()
@@ -347,6 +350,12 @@ class NativeEngine:
         if self._hands.is_master and self._state.master is not None and not self._state.is_silent:
             # An earlier vipd's role, and somebody else has taken it over.
             self._become(RoleName.BACKUP, f"{heard.source} speaks with advskew {heard.advskew}")
+            self._owes_word = True
+        if self._owes_word and self._state.master is not None and not self._state.is_silent:
+            # It let go without a word, and until then its kernel may have drawn clients to this
+            # host: who serves announces again when it hears this.
+            self._owes_word = False
+            self._mouth.resign()
         self._nudge(heard.source, at)
 
     def _nudge(self, source: str, at: float) -> None:
@@ -366,6 +375,7 @@ class NativeEngine:
             text = f"vipd did not run for {gap_s:.2f} s"
             end = ": this node steps back and listens" if was_master else ""
             self._p.journal.note("carp", text + end, gap_s=gap_s, vhid=self._p.group.vhid)
+        self._owes_word = self._owes_word or was_master
         self._do(Stalled())
 
     def _successor(self, since: float) -> Peer | None:

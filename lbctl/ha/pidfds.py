@@ -99,7 +99,10 @@ class ProcessWatch:
             self._on_death(program, held.pid)
 
     def _worker_ended(self, program: str, held: _Held) -> None:
-        if self._workers.get(program) is held and not self._follow_worker(program):
+        if self._workers.get(program) is not held:
+            return
+        # Asked twice: the kernel's list of children may skip one while another is being reaped.
+        if not self._follow_worker(program) and not self._follow_worker(program):
             self._on_death(program, held.pid)
 
     def _hold(self, pid: int, ended: Callable[[_Held], None]) -> _Held:

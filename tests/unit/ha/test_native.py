@@ -221,6 +221,38 @@ async def test_a_restarted_vipd_gives_way_to_whom_it_hears(tmp_path: Path) -> No
 
 
 @in_no_time
+async def test_who_lets_go_after_a_restart_has_the_other_announce_again(tmp_path: Path) -> None:
+    segment, (b,) = await started(tmp_path, 10)
+    a = NativeHost(segment, tmp_path / "a", 42, was=MASTER, advskew=10)
+    a.table.leases["10.0.1.201/32"] = 2.0
+    announced = len(b.announced)
+    await a.life.begin()
+    await asyncio.sleep(INTERVAL_S)
+
+    assert (a.holds, b.role) == (False, MASTER)
+    assert (a.resignations, len(b.announced)) == (1, announced + 1)
+
+
+@in_no_time
+async def test_who_let_go_without_a_word_says_so_once_to_whom_it_hears(tmp_path: Path) -> None:
+    segment, (a, b) = await started(tmp_path, 10, 10)
+    segment.cut.add(a.source)
+    await master(b)
+    await asyncio.sleep(0.5)
+    a.engine.give_up("the lease is over")
+    announced = len(b.announced)
+    segment.cut.clear()
+    await asyncio.sleep(INTERVAL_S)
+
+    assert (a.role, a.holds, b.role) == (BACKUP, False, MASTER)
+    assert a.resignations == 1
+    assert len(b.announced) > announced
+
+    await asyncio.sleep(1.0)
+    assert (a.role, b.role, a.resignations) == (BACKUP, MASTER, 1)
+
+
+@in_no_time
 async def test_a_greeting_of_a_ucarp_that_leads_keeps_a_starting_node_from_it(
     tmp_path: Path,
 ) -> None:

@@ -162,8 +162,7 @@ def test_a_link_that_goes_and_comes_back_ends_no_greetings(
 
 def test_two_bundles_share_a_host_and_the_port(hosts: Hosts) -> None:
     first = [greeter_on(host) for host in hosts[:2]]
-    other = {"vhid": 8, "vip": "10.0.1.202", "addresses": ("10.0.1.202/32",)}
-    second = [greeter_on(host, **other) for host in hosts[:2]]
+    second = [greeter_on(host, vhid=8, vip="10.0.1.203") for host in hosts[:2]]
 
     async def scene() -> None:
         async with running(*first, *second):

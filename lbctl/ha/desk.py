@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from lbctl.errors import NotMasterError
+from lbctl.errors import EXIT_UNREACHABLE, EXIT_USAGE, NotMasterError
 from lbctl.ha import echo
 from lbctl.ha.door import Answer
 from lbctl.ha.engine import exposed
@@ -21,7 +21,6 @@ from lbctl.ha.vipd import Commons, Surroundings, Vipd
 
 #: Longer ones are as good as endless, and people forget them.
 PAUSE_MAX_S = 30 * 86400.0
-_REFUSED = 14
 #: A check's words: they stand in events, in greetings and in status.
 _WHAT_MAX = 1000
 
@@ -41,7 +40,11 @@ class Desk:
         """A hook's word: act on it, then answer."""
         life = self._vipd.lives[0]
         if not isinstance(life.engine, UcarpEngine):
-            return {"ok": False, "error": "the native engine takes no word of a hook", "code": 11}
+            return {
+                "ok": False,
+                "error": "the native engine takes no word of a hook",
+                "code": EXIT_USAGE,
+            }
         return await life.engine.on_role(word, may_lead=not life.is_moving)
 
     async def on_status(self, _word: Mapping[str, Any]) -> Answer:
@@ -165,7 +168,7 @@ def _paused(word: PauseWord) -> dict[str, Any]:
 
 
 def _no(error: str) -> Answer:
-    return {"ok": False, "code": _REFUSED, "error": error}
+    return {"ok": False, "code": EXIT_UNREACHABLE, "error": error}
 
 
 def _told(reports: Sequence[Report]) -> Answer:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lbctl.errors import EXIT_UNEXPECTED, LbctlError
+from lbctl.errors import EXIT_UNEXPECTED, EXIT_USAGE, LbctlError
 
 log = logging.getLogger(__name__)
 
@@ -165,11 +165,13 @@ class Door:
                 async with asyncio.timeout(PATIENCE_S):
                     line = await guest.reader.readline()
             except TimeoutError:
-                await guest.say_in_time(_refusal(f"nothing was asked within {PATIENCE_S:g} s", 11))
+                await guest.say_in_time(
+                    _refusal(f"nothing was asked within {PATIENCE_S:g} s", EXIT_USAGE)
+                )
                 return None
             except ValueError:
                 text = f"not understood: a line has at most {LINE_MAX_BYTES} bytes"
-                await guest.say_in_time(_refusal(text, 11))
+                await guest.say_in_time(_refusal(text, EXIT_USAGE))
                 return None
             if not line:
                 return None
@@ -185,14 +187,14 @@ class Door:
             word = None
         op = word.get("op") if isinstance(word, dict) else None
         if not isinstance(op, str):
-            return _refusal('not understood: a JSON object with "op" is wanted', 11)
+            return _refusal('not understood: a JSON object with "op" is wanted', EXIT_USAGE)
         if op in _PRIVILEGED and uid != os.geteuid():
-            return _refusal(f"{op}: only for uid {os.geteuid()}, this is uid {uid}", 11)
+            return _refusal(f"{op}: only for uid {os.geteuid()}, this is uid {uid}", EXIT_USAGE)
         if op in self._streams:
             return _Wish(self._streams[op], word)
         if op in self._ask:
             return await self._ask_safely(op, word)
-        return _refusal(f"{op!r}: no such operation", 11)
+        return _refusal(f"{op!r}: no such operation", EXIT_USAGE)
 
     async def _ask_safely(self, op: str, word: Mapping[str, Any]) -> Answer:
         try:
@@ -203,7 +205,7 @@ class Door:
             log.warning("%s: %s", op, error)
             return _refusal(f"{op}: {error}", EXIT_UNEXPECTED)
         except _ODD as error:
-            return _refusal(f"{op}: bad request: {error!r:.200}", 11)
+            return _refusal(f"{op}: bad request: {error!r:.200}", EXIT_USAGE)
 
     async def _show(self, guest: _Guest, wish: _Wish, room: _Room) -> None:
         """The stream, until it ends or the guest goes."""
@@ -227,7 +229,7 @@ async def _told(guest: _Guest, wish: _Wish) -> None:
         async for answer in wish.stream(wish.word):
             await guest.say(answer)
     except _ODD as error:
-        await guest.say(_refusal(f"{wish.word['op']}: bad request: {error!r:.200}", 11))
+        await guest.say(_refusal(f"{wish.word['op']}: bad request: {error!r:.200}", EXIT_USAGE))
 
 
 def _refusal(error: str, code: int) -> Answer:

@@ -115,7 +115,15 @@ class Engine(Protocol):
         """The advskew has changed."""
 
     async def on_program(self, event: ProgramEvent) -> None:
-        """supervisord says something."""
+        """supervisord says something; of a start with the pid, as far as it is known."""
+
+    def greeted(self, source: str, *, is_native: bool, position: int, leads: int | None) -> None:
+        """
+        The node at *source* has just said what it speaks, and where its counter stands.
+
+        Args:
+            leads: the advskew of a MASTER; None: it is none.
+        """
 
     async def on_link(self, is_up: bool) -> None:
         """The interface can carry packets again, or no more: then this node gives way."""

@@ -122,14 +122,7 @@ class Hearing:
 
     def peer_as_dict(self) -> dict[str, Any] | None:
         """For status: the peer that spoke last."""
-        if self.peer is None:
-            return None
-        return {
-            "source": self.peer.source,
-            "advbase": self.peer.advbase,
-            "advskew": self.peer.advskew,
-            "seen_s_ago": round(self._clock() - self.peer.seen, 3),
-        }
+        return None if self.peer is None else self.peer.as_dict(self._clock())
 
     def foreign_as_list(self) -> list[dict[str, Any]]:
         """For status: who else uses the group's id, and what it speaks."""

@@ -14,9 +14,9 @@ import signal
 import time
 from contextlib import suppress
 
-from lbctl.errors import NetlinkError
 from lbctl.ha.engine import Parts
 from lbctl.ha.hearing import Hearing
+from lbctl.ha.keeper import tried_again
 from lbctl.ha.role import Role, RoleName
 from lbctl.ha.speaker import Speaker
 from lbctl.ha.ucarp import FAULTY_ADVSKEW, WORST_SEVERITY
@@ -82,8 +82,6 @@ class HookWatch:
         why = "no peer; the up hook failed, vipd set the addresses itself"
         now_ns = time.monotonic_ns()
         role = Role(RoleName.MASTER, now_ns, time.time(), self._speaker.pid, facts.start, why)
-        try:
+        with tried_again():
             self._p.keeper.take(role)
-        except NetlinkError as error:
-            log.warning("addresses are not as they should be: %s; next try in a second", error)
         self._alone_at_ns = now_ns

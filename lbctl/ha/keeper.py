@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol
 
 from lbctl.errors import NetlinkError
@@ -26,6 +27,15 @@ ANNOUNCE_APART_S = 0.2
 #: After each word of a second master, seconds: it may announce itself a moment after it.
 ANNOUNCE_AFTER_RIVAL_S = (0.1, 0.3, 1.0)
 _NEVER = float("-inf")
+
+
+@contextmanager
+def tried_again() -> Iterator[None]:
+    """What the kernel refuses is told and no error: every turn from now on tries again."""
+    try:
+        yield
+    except NetlinkError as error:
+        log.warning("addresses are not as they should be: %s; next try in a second", error)
 
 
 class AddressTable(Protocol):

@@ -18,7 +18,7 @@ from lbctl.ha.claims import Line
 from lbctl.ha.duplicate import Duplicates
 from lbctl.ha.engine import Engine, Parts
 from lbctl.ha.hands import Hands
-from lbctl.ha.keeper import ANNOUNCE_APART_S
+from lbctl.ha.keeper import ANNOUNCE_APART_S, tried_again
 from lbctl.ha.lease import RENEW_S, Verdict
 from lbctl.ha.leave import Report, leave
 from lbctl.ha.role import RoleName
@@ -144,7 +144,7 @@ class Life:
             # Nothing is held before anybody speaks, and a look at addresses would hold that up.
             return
         what, doubt = self.engine.verdict()
-        try:
+        with tried_again():
             if what is Verdict.DROP and self._moving.locked():
                 # The leaving under way drops them itself, once and in its order.
                 return
@@ -155,8 +155,6 @@ class Life:
             keeper.tend(what, doubt)
             if what is Verdict.KEEP and not any(there for _, there, _ in keeper.held()):
                 self.engine.give_up(f"{doubt}; the lease has run out")
-        except NetlinkError as error:
-            log.warning("addresses are not as they should be: %s; next try in a second", error)
 
     async def judge(self) -> None:
         """Compare faults with the advskew that is spoken; demote or restore."""

@@ -9,12 +9,10 @@ turn of the loop, and a timer that is early is set again when it fires, not with
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lbctl.errors import NetlinkError
 from lbctl.ha import carp, election
 from lbctl.ha.capture import Seen
 from lbctl.ha.ears import Ears
@@ -40,6 +38,7 @@ from lbctl.ha.election_words import (
 )
 from lbctl.ha.engine import Parts, Peer, exposed, found
 from lbctl.ha.hands import Hands
+from lbctl.ha.keeper import tried_again
 from lbctl.ha.lease import Verdict, judge
 from lbctl.ha.leave import NATIVE_GAP_S
 from lbctl.ha.mouth import Mouth
@@ -49,8 +48,6 @@ from lbctl.ha.stall import StallGuard
 from lbctl.ha.strangers import Strangers
 from lbctl.ha.worth import Voice
 from lbctl.programs import Program, ProgramEvent
-
-log = logging.getLogger(__name__)
 
 #: A gap is told of when it cost the role, or when it was longer than this.
 _TOLD_GAP_S = 1.0
@@ -303,10 +300,8 @@ class NativeEngine:
             return
         if name is RoleName.INIT:
             name = RoleName.BACKUP
-        try:
+        with tried_again():
             self._hands.become(Role(name, time.monotonic_ns(), time.time(), why=why))
-        except NetlinkError as error:
-            log.warning("addresses are not as they should be: %s; next try in a second", error)
 
     def _arm(self) -> None:
         """

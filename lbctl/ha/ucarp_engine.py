@@ -8,25 +8,23 @@ restart, silence is SIGSTOP.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lbctl.errors import NetlinkError, SupervisorError
+from lbctl.errors import EXIT_NOT_MASTER
 from lbctl.ha import capture
 from lbctl.ha.engine import Parts, Peer, found
 from lbctl.ha.hands import Hands
 from lbctl.ha.hearing import Hearing
 from lbctl.ha.hookwatch import HookWatch
+from lbctl.ha.keeper import tried_again
 from lbctl.ha.lease import Evidence, Verdict, verdict
 from lbctl.ha.leave import RESIGNATION_GAP_S, RESIGNATIONS
 from lbctl.ha.role import Role, RoleName
 from lbctl.ha.speaker import Speaker
 from lbctl.ha.ucarp import PROGRAM, process_facts
 from lbctl.programs import Program, ProgramEvent, ProgramState
-
-log = logging.getLogger(__name__)
 
 #: Shorter than any ucarp's dead time: by then this node's own may be MASTER again.
 RESIGN_FOR_S = 2.5
@@ -99,7 +97,7 @@ class UcarpEngine:
         if self._is_paused and not self._hands.is_master:
             # It could not but take over. Where nobody serves it shall.
             wait_s = self._p.group.interval_s + _HEARD_S
-            if await self.successor(self._clock_before(wait_s), wait_s) is not None:
+            if await self.successor(time.monotonic() - wait_s, wait_s) is not None:
                 return
         await self._speaker.start()
 
@@ -115,8 +113,7 @@ class UcarpEngine:
         if event.program != PROGRAM:
             return
         if event.state in (ProgramState.STARTING, ProgramState.RUNNING):
-            # Only RUNNING brings the pid, a second later than it may be needed.
-            self._speaker.pid = event.pid or await self._pid()
+            self._speaker.pid = event.pid
             self._begin_as_backup()
         elif event.state is not ProgramState.STOPPING:
             if self._speaker.pid and not self._speaker.ended_on_purpose:
@@ -124,6 +121,9 @@ class UcarpEngine:
                 self._renew_once_more()
             self._speaker.pid = 0
             self._speaker.ended_on_purpose = False
+
+    def greeted(self, source: str, *, is_native: bool, position: int, leads: int | None) -> None:
+        """ucarp goes by what it hears of CARP alone."""
 
     async def on_link(self, is_up: bool) -> None:
         name = self._p.group.interface
@@ -168,7 +168,7 @@ class UcarpEngine:
         # supervisord knows the speaker; the hook knows its parent, which may be somebody's shell.
         pid = self._speaker.pid or int(word["ucarp_pid"])
         if name is RoleName.MASTER and not may_lead:
-            return {"ok": False, "error": "this node is leaving", "code": 15}
+            return {"ok": False, "error": "this node is leaving", "code": EXIT_NOT_MASTER}
         facts = process_facts(pid)
         role = Role(
             name,
@@ -261,26 +261,14 @@ class UcarpEngine:
             # Somebody has asked for it, or stops his node: a pause is no reason to serve nowhere.
             self._starting = asyncio.create_task(self._speaker.start())
 
-    @staticmethod
-    def _clock_before(seconds: float) -> float:
-        return time.monotonic() - seconds
-
     def _begin_as_backup(self) -> None:
         """The first ucarp listens as BACKUP, and with ``--neutral`` no hook says so."""
         if self._speaker.pid and self._p.keeper.role.name is RoleName.INIT:
             self._hands.addresses_off("ucarp listens")
 
     def _renew_once_more(self) -> None:
-        try:
+        with tried_again():
             self._p.keeper.renew_once_more()
-        except NetlinkError as error:
-            log.warning("addresses are not as they should be: %s; next try in a second", error)
-
-    async def _pid(self) -> int:
-        try:
-            return (await self._p.programs.states())[PROGRAM].pid
-        except (SupervisorError, KeyError):
-            return 0
 
     async def _resign_until_heard(self) -> None:
         """A peer whose ucarp is just starting does not hear the first resignation."""

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,6 @@ from lbctl.ha.journal import Journal
 from lbctl.ha.life import Life
 from lbctl.ha.links import Sight, drop_from
 from lbctl.ha.memory import SAVE_EVERY_S, Memory
-from lbctl.ha.native import NativeEngine
 from lbctl.ha.neighbour import Neighbour
 from lbctl.ha.pause import Pause, PauseWord
 from lbctl.ha.pidfds import ProcessWatch
@@ -234,7 +233,9 @@ class Vipd:
             "is_paused": pause.is_on,
             "pause": pause.word.as_dict(),
             "counters": {
-                life.group.vhid: life.engine.position for life in self.lives if life.engine.position
+                life.group.vhid: position
+                for life in self.lives
+                if (position := life.engine.position)
             },
         }
 
@@ -258,21 +259,22 @@ class Vipd:
             return
         self._c.tracker.feed(event, time.monotonic())
         if event.state in (ProgramState.STARTING, ProgramState.RUNNING):
-            await self._follow_started(event)
+            event = await self._with_pid(event)
+            if event.pid:
+                self._follow_process(event.program, event.pid)
         for life in self.lives:
             await life.engine.on_program(event)
         # Leaving takes its time, and the next event may be that the bundle stops.
         self.soon(self.judge())
 
-    async def _follow_started(self, event: ProgramEvent) -> None:
-        # Only RUNNING brings the pid, a second later than a death may come.
-        pid = event.pid
-        if not pid:
-            try:
-                pid = (await self._c.programs.states())[event.program].pid
-            except (SupervisorError, KeyError):
-                return
-        self._follow_process(event.program, pid)
+    async def _with_pid(self, event: ProgramEvent) -> ProgramEvent:
+        """Only RUNNING brings the pid, a second later than a death may come."""
+        if event.pid:
+            return event
+        try:
+            return replace(event, pid=(await self._c.programs.states())[event.program].pid)
+        except (SupervisorError, KeyError):
+            return event
 
     def _follow_process(self, program: str, pid: int) -> None:
         try:
@@ -337,13 +339,12 @@ class Vipd:
                 life.retell()
         here = self.lives[0].group.interface
         for life in self.lives:
-            engine = life.engine
-            if isinstance(engine, NativeEngine) and life.group.interface == here:
+            if life.group.interface == here:
                 position = neighbour.counters.get(life.group.vhid, 0)
                 is_native = neighbour.engine == "native"
                 facts = neighbour.group(life.group.vhid)
                 leads = facts.advskew if facts is not None and facts.role == "MASTER" else None
-                engine.greeted(
+                life.engine.greeted(
                     neighbour.address, is_native=is_native, position=position, leads=leads
                 )
 

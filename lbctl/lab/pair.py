@@ -15,8 +15,7 @@ from lbctl.lab.wait import LabError, wait_until
 VIP = "10.0.1.201"
 PASSWORD = "foobar23"
 
-#: The same text on both nodes, as an operator would have it.
-HAPROXY_CFG = """\
+_HEAD = """\
 global
     maxconn 2000
 
@@ -28,7 +27,11 @@ defaults
 
 frontend web
     bind :80
-    http-response set-header X-Node %[hostname]
+"""
+
+#: The same text on both nodes, as an operator would have it.
+HAPROXY_CFG = f"""\
+{_HEAD}    http-response set-header X-Node %[hostname]
     default_backend webs
 
 backend webs
@@ -40,19 +43,8 @@ backend webs
 """
 
 #: HAProxy answers by itself: what is measured is where the address is, not the web servers.
-ANSWERING_CFG = """\
-global
-    maxconn 2000
-
-defaults
-    mode http
-    timeout connect 1s
-    timeout client 30s
-    timeout server 30s
-
-frontend web
-    bind :80
-    http-request return status 200 content-type text/plain string ok hdr X-Node %[hostname]
+ANSWERING_CFG = f"""\
+{_HEAD}    http-request return status 200 content-type text/plain string ok hdr X-Node %[hostname]
 """
 
 

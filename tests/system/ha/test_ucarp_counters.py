@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,17 +13,16 @@ import pytest
 from lbctl.ha import carp, counter
 from lbctl.ha.announce import Sender
 from lbctl.ha.capture import open_capture, read_all
-from lbctl.ha.carp import Advertisement, Password, Received, Refusal
+from lbctl.ha.carp import Advertisement, Received, Refusal
 from lbctl.ha.election import yields
 from lbctl.ha.election_words import Heard, Rules
 from lbctl.ha.replay import Accepted, Sources
+from tests import ucarps
 from tests.fakes.netns import Host, wait_until
+from tests.ucarps import PASSWORD, VHID, VIP
 
 pytestmark = pytest.mark.system
 
-VIP = "10.0.1.201"
-VHID = 7
-PASSWORD = Password(b"foobar23")
 KEY = counter.TagKey(PASSWORD)
 Hosts = tuple[Host, ...]
 
@@ -79,19 +78,8 @@ class NativeEar:
         return not counter.looks_native(drawn, self.clock.position(time.monotonic()) + 21_600_000)
 
 
-@contextmanager
-def ucarp(host: Host, tmp_path: Path, *extra: str) -> Iterator[Path]:
-    log = tmp_path / f"ucarp-{host.number}.log"
-    password = tmp_path / "password"
-    password.write_bytes(PASSWORD.reveal() + b"\n")
-    command = [
-        *("ucarp", "--interface=eth0", f"--srcip={host.address}", f"--vhid={VHID}"),
-        *(f"--addr={VIP}", f"--passfile={password}", "--preempt"),
-        *("--upscript=/bin/true", "--downscript=/bin/true", *extra),
-    ]
-    with host.spawned(log, command):
-        wait_until(lambda: "state: BACKUP" in log.read_text(), within_s=5)
-        yield log
+def ucarp(host: Host, tmp_path: Path, *extra: str) -> AbstractContextManager[Path]:
+    return ucarps.ucarp(host, tmp_path, "--preempt", *extra)
 
 
 @contextmanager

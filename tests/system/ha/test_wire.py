@@ -6,8 +6,6 @@ import asyncio
 import ipaddress
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,27 +18,11 @@ from lbctl.ha.arp import probe
 from lbctl.ha.capture import Carp, Seen, open_capture, read_all, speaker_of
 from lbctl.ha.carp import Password, Received
 from tests.fakes.netns import Host, wait_until
+from tests.ucarps import PASSWORD, VIP, ucarp
 
 pytestmark = pytest.mark.system
 
-VIP = "10.0.1.201"
-PASSWORD = Password(b"foobar23")
 Hosts = tuple[Host, ...]
-
-
-@contextmanager
-def ucarp(host: Host, tmp_path: Path, *extra: str) -> Iterator[Path]:
-    """A real ucarp in *host*; yields its log."""
-    log = tmp_path / f"ucarp-{host.number}.log"
-    password = tmp_path / "password"
-    password.write_bytes(PASSWORD.reveal() + b"\n")
-    command = [
-        *("ucarp", "--interface=eth0", f"--srcip={host.address}", "--vhid=7", f"--addr={VIP}"),
-        *(f"--passfile={password}", "--upscript=/bin/true", "--downscript=/bin/true", *extra),
-    ]
-    with host.spawned(log, command):
-        wait_until(lambda: "BACKUP" in log.read_text(), within_s=5)
-        yield log
 
 
 def captured(host: Host, interface: str | None = "eth0") -> socket.socket:

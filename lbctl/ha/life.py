@@ -80,6 +80,7 @@ class Life:
         self._stop: asyncio.Future[None] | None = None
         self._speaks = False
         self._flaps: list[float] = []
+        self._link_is = ""
         self._wake = asyncio.Event()
         self._rival_at = float("-inf")
         self.group = parts.group
@@ -174,9 +175,13 @@ class Life:
 
     async def look_again(self, is_up: bool, what: str) -> None:
         """The kernel says that links or addresses changed; *what* has become of the interface."""
+        was, self._link_is = self._link_is, what
         if is_up != self.link_up:
             self.link_up = is_up
             await self._on_link(is_up, what)
+        elif not is_up and what != was:
+            # A rename begins with a link that is down: that alone would not say where it went.
+            self._note_link(what)
         try:
             self._p.keeper.mend()
         except NetlinkError as error:
@@ -331,11 +336,14 @@ class Life:
     async def _on_link(self, is_up: bool, what: str) -> None:
         self.link_changes += 1
         text = f"{what}: this node speaks again" if is_up else f"{what}: this node gives way"
-        self._p.journal.note("link", text, vhid=self.group.vhid, interface=self.group.interface)
+        self._note_link(text)
         self._judge_flapping(self._clock())
         if is_up and not self._speaks:
             return
         await self.engine.on_link(is_up)
+
+    def _note_link(self, text: str) -> None:
+        self._p.journal.note("link", text, vhid=self.group.vhid, interface=self.group.interface)
 
     def _judge_flapping(self, now: float) -> None:
         self._flaps = [at for at in self._flaps if now - at < FLAP_WINDOW_S] + [now]

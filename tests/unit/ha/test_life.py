@@ -151,6 +151,21 @@ async def test_a_fault_while_paused_is_noted_and_not_spoken(tmp_path: Path) -> N
 
 
 @in_no_time
+async def test_what_becomes_of_a_link_that_is_down_already_is_told_once(tmp_path: Path) -> None:
+    node = await lone_master(tmp_path)
+    for what in ("eth0 is down", "eth0 is down", "eth0 was renamed to wan7"):
+        await node.life.look_again(False, what)
+    told = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.1):
+            async for event in node.journal.watch(0):
+                told += [event.text] if event.kind == "link" else []
+
+    assert told == ["eth0 is down: this node gives way", "eth0 was renamed to wan7"]
+    assert node.life.link_changes == 1
+
+
+@in_no_time
 async def test_a_link_that_flaps_is_a_fault(tmp_path: Path) -> None:
     node = await lone_master(tmp_path)
     for change in range(FLAPS + 1):

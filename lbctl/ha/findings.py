@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lbctl.ha.greeting import Claim, GroupFacts
-from lbctl.ha.neighbour import Neighbour
+from lbctl.ha.neighbour import FRESH_S, Neighbour
 from lbctl.ha.pause import PauseWord
 
 CONFIGURATION = "configuration differs"
@@ -34,8 +34,6 @@ NOT_HEARD = "not heard"
 HOLD_S = {BOTH_MASTER: 1.2, NONE_MASTER: 2.0, SAME_NODE: 1.0}
 #: How long it must have been away until it is over.
 OVER_AFTER_S = 0.8
-#: A node that has been silent for longer says nothing about now.
-SILENT_S = 3.5
 #: Longer than three greetings, and two more for a lossy link.
 DEAF_S = 6.0
 CLOCK_S = 5.0
@@ -113,7 +111,7 @@ class View:
     @property
     def alive(self) -> tuple[Neighbour, ...]:
         """In an order of their own, so that no text changes with each greeting."""
-        alive = (one for one in self.neighbours if self.now - one.seen <= SILENT_S)
+        alive = (one for one in self.neighbours if self.now - one.seen <= FRESH_S)
         return tuple(sorted(alive, key=lambda one: (one.address, one.node)))
 
 

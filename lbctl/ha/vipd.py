@@ -17,13 +17,12 @@ from typing import Any
 
 from lbctl.errors import SupervisorError
 from lbctl.ha import serving
-from lbctl.ha.findings import SILENT_S
 from lbctl.ha.greeter import Greeter
 from lbctl.ha.journal import Journal
 from lbctl.ha.life import Life
 from lbctl.ha.links import Sight, drop_from
 from lbctl.ha.memory import SAVE_EVERY_S, Memory
-from lbctl.ha.neighbour import Neighbour
+from lbctl.ha.neighbour import FRESH_S, Neighbour
 from lbctl.ha.pause import Pause, PauseWord
 from lbctl.ha.pidfds import ProcessWatch
 from lbctl.ha.role import RoleName
@@ -91,7 +90,7 @@ class Surroundings:
     def is_other_master(self, vhid: int) -> bool:
         peers = () if self.greeter is None else self.greeter.peers()
         return any(
-            time.monotonic() - peer.seen <= SILENT_S and group.role == RoleName.MASTER
+            time.monotonic() - peer.seen <= FRESH_S and group.role == RoleName.MASTER
             for peer in peers
             if (group := peer.group(vhid)) is not None
         )

@@ -10,10 +10,9 @@ from typing import cast
 
 import pytest
 
-from lbctl.ha.findings import SILENT_S
 from lbctl.ha.greeter import Greeter
 from lbctl.ha.greeting import GroupFacts
-from lbctl.ha.neighbour import Neighbour
+from lbctl.ha.neighbour import FRESH_S, Neighbour
 from lbctl.ha.pause import Pause
 from lbctl.ha.vipd import Surroundings
 
@@ -42,7 +41,7 @@ def greeted(role: str, ago_s: float, vhid: int) -> Neighbour:
         ((("MASTER", 0.0, 7),), True),
         ((("BACKUP", 0.0, 7),), False),
         ((("MASTER", 0.0, 8),), False),
-        ((("MASTER", SILENT_S + 1, 7),), False),
+        ((("MASTER", FRESH_S + 1, 7),), False),
         ((("BACKUP", 0.0, 7), ("MASTER", 0.0, 7)), True),
     ],
 )

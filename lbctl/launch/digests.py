@@ -1,29 +1,24 @@
 """
 Digests of what both nodes should have alike, so that they can tell each other what differs.
 
-They travel and stand in a file that others may read: nothing of a file can be guessed from them
-without the CARP password, and none of them helps much to guess that one, since the key is made of
-it by a function that is slow on purpose.
+They travel and stand in a file that others may read.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from lbctl.errors import Problem, ValidationError
 from lbctl.ha.carp import Password
-from lbctl.launch.configuration import Configuration, Dirs
-from lbctl.settings.load import plain
+from lbctl.launch.fingerprint import Fingerprints, content_hash
+from lbctl.launch.inputs import Inputs
+from lbctl.layout import ConfigDir
 from lbctl.settings.model import Settings
+from lbctl.settings.plain import plain
 from lbctl.spec import GroupSpec
 
-DIGITS = 12
-_SALT = b"lbctl digest 1"
 #: What each host may have its own way; groups and vhid are told with the addresses.
 _OWN = (
     ("ha", "advskew"),
@@ -38,9 +33,9 @@ _OWN = (
 
 
 def digests(
-    dirs: Dirs,
+    config: ConfigDir,
     settings: Settings,
-    configuration: Configuration,
+    inputs: Inputs,
     groups: Sequence[GroupSpec],
     password: Password,
 ) -> dict[str, str]:
@@ -50,23 +45,19 @@ def digests(
     Raises:
         ValidationError: a file cannot be read.
     """
-    text = configuration.texts[dirs.run.haproxy_cfg].replace(str(dirs.run.root), "RUN-DIR")
-    certs = {path.name: _hash(pem) for path, pem in configuration.certs.items()}
+    source = inputs.source
+    # What is made of it differs with the number of processes, which is the host's own affair.
+    files = source and {name: content_hash(_bytes(text)) for name, text in source.files.items()}
     parts: dict[str, object] = {
-        "haproxy.cfg": _hash(text.encode("utf-8", "surrogateescape")),
-        "nginx.d": dict(_files(dirs.config.nginx_d)),
-        "certs": certs,
+        "haproxy.cfg": files,
+        "nginx.d": dict(_files(config.nginx_d)),
         "lb.yaml": _common(settings),
         "addresses": [(group.vhid, *group.addresses) for group in groups],
-        "hooks.d": dict(_files(dirs.config.hooks_d)),
+        "hooks.d": dict(_files(config.hooks_d)),
     }
-    key = hashlib.scrypt(password.reveal(), salt=_SALT, n=2**14, r=8, p=1)
-    return {name: _digest(key, name, part) for name, part in parts.items()}
-
-
-def _digest(key: bytes, name: str, part: object) -> str:
-    text = json.dumps([name, part], sort_keys=True)
-    return hmac.new(key, text.encode(), "sha256").hexdigest()[:DIGITS]
+    prints = Fingerprints(password)
+    found = {name: prints.of(name, part) for name, part in parts.items()}
+    return {**found, "certs": prints.of_certs(inputs.certs)}
 
 
 def _common(settings: Settings) -> dict[str, Any]:
@@ -86,12 +77,15 @@ def _files(directory: Path) -> Iterator[tuple[str, list[object]]]:
         for path in sorted(directory.rglob("*")):
             if path.is_file():
                 is_program = bool(path.stat().st_mode & 0o111)
-                yield str(path.relative_to(directory)), [_hash(path.read_bytes()), is_program]
+                yield (
+                    str(path.relative_to(directory)),
+                    [content_hash(path.read_bytes()), is_program],
+                )
     except OSError as error:
         name = str(error.filename or directory)
         what = f"cannot be read: {error.strerror}: no digest of it can be told to the peer"
         raise ValidationError([Problem(name, what)]) from error
 
 
-def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

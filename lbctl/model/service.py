@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Final, Literal
+from urllib.parse import quote
 
 from annotated_types import Ge, Le, MinLen
 
@@ -17,7 +18,8 @@ Mode = Literal["http", "tcp"]
 Port = Annotated[int, Ge(1), Le(65535)]
 Seconds = Annotated[float, Ge(0.05), Le(86400)]
 
-_FORBID = {"extra": "forbid", "strict": True}
+#: Beside letters, digits and ``-._~`` what a path may hold as it is (RFC 3986, 3.3).
+PATH_SIGNS: Final = "/!$&'()*+,;=:@"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +36,6 @@ class Route:
         header: names and the values they must have, exactly.
         port: ``tcp``: where the service listens; ``http``: a port of its own beside ``http.bind``.
     """
-
-    __pydantic_config__: ClassVar[dict[str, object]] = _FORBID
 
     path: str = ""
     strip: bool = False
@@ -54,8 +54,6 @@ class Cookie:
         kind: ``prefix``: the application's own cookie gets the server's id in front; ``insert``:
             HAProxy adds one.
     """
-
-    __pydantic_config__: ClassVar[dict[str, object]] = _FORBID
 
     name: Annotated[str, MinLen(1)]
     kind: Literal["prefix", "insert"] = "prefix"
@@ -78,8 +76,6 @@ class HealthCheck:
         fall: checks in a row that must fail.
     """
 
-    __pydantic_config__: ClassVar[dict[str, object]] = _FORBID
-
     kind: Literal["http", "tcp", "none"] | None = None
     path: str | None = None
     host: str = ""
@@ -94,8 +90,6 @@ class HealthCheck:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceTimeouts:
     """HAProxy's timeouts of one service, in its units; None: as ``haproxy.timeouts``."""
-
-    __pydantic_config__: ClassVar[dict[str, object]] = _FORBID
 
     connect: str | None = None
     client: str | None = None
@@ -114,8 +108,6 @@ class RateLimit:
         period_s: in which they are counted, seconds.
     """
 
-    __pydantic_config__: ClassVar[dict[str, object]] = _FORBID
-
     requests: Annotated[int, Ge(1), Le(1_000_000_000)]
     period_s: Annotated[int, Ge(1), Le(86400)] = 10
 
@@ -130,8 +122,6 @@ class ServerTls:
         ca_file: the authorities they are judged by; None: the host's own.
         sni: the name asked for; None: the request's Host header (http), or none (tcp).
     """
-
-    __pydantic_config__: ClassVar[dict[str, object]] = _FORBID
 
     verify: bool = True
     ca_file: str | None = None
@@ -149,8 +139,6 @@ class Server:
         weight: its share beside the others, 0..256; 0 gets nothing but what is sticky.
         backup: used when no other one is healthy.
     """
-
-    __pydantic_config__: ClassVar[dict[str, object]] = _FORBID
 
     address: Annotated[str, MinLen(1)]
     id: str = ""
@@ -190,8 +178,6 @@ class Service:
         servers: who answers.
     """
 
-    __pydantic_config__: ClassVar[dict[str, object]] = _FORBID
-
     name: Annotated[str, MinLen(1)]
     mode: Mode = "http"
     route: Route | None = None
@@ -211,6 +197,19 @@ class Service:
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     servers: tuple[Server, ...] = ()
+
+    @property
+    def all_routes(self) -> tuple[Route, ...]:
+        """Every route; with ``http`` and none given the one by the name."""
+        given = self.routes if self.route is None else (self.route, *self.routes)
+        if given or self.mode == "tcp":
+            return given
+        return (Route(path="/" + quote(self.name.lstrip("/"), safe=PATH_SIGNS, errors="replace")),)
+
+    @property
+    def sticky(self) -> Cookie | None:
+        """The cookie, however it was given."""
+        return Cookie(name=self.cookie) if isinstance(self.cookie, str) else self.cookie
 
 
 @dataclass(frozen=True, slots=True)

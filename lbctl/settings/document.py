@@ -7,76 +7,42 @@ class, no anchor can blow up or go round in circles. Whether a value is good is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import yaml
-from yaml.constructor import SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from yaml.reader import ReaderError
 
 from lbctl.settings.keys import CHILDREN, KEYS, Key, name_shown, unknown_key
-from lbctl.settings.layer import Entry, Finding, Given, Layer, Place, shown
+from lbctl.settings.layer import Entry, Finding, Given, Layer, Place, Tree, shown
+from lbctl.settings.nodes import KNOWN_TAGS, TAGS, compose, is_null, place_of, scalar
+from lbctl.settings.tree import tree_of
 
-NAME = "lb.yaml"
-
-_TAG = "tag:yaml.org,2002:"
-_TEXT_TAGS = frozenset(_TAG + name for name in ("str", "timestamp", "value", "merge"))
-_TAGS = frozenset(_TAG + name for name in ("null", "bool", "int", "float", "seq", "map"))
-#: A longer number is no value of ours, and Python refuses to read some.
-_NUMBER_MAX_CHARS = 40
+_Dumper: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def read_document(text: str) -> Layer:
     """Everything *text* gives and everything wrong with its form; never raises."""
-    node = _compose(text)
+    node = compose(text)
     if isinstance(node, Finding):
         return Layer(findings=(node,))
     found = tuple(_section(node, "")) if node is not None else ()
     return Layer(
         given=tuple(one for one in found if isinstance(one, Given)),
         findings=tuple(one for one in found if isinstance(one, Finding)),
+        services=next((one for one in found if isinstance(one, Tree)), None),
     )
 
 
 def write_document(values: Mapping[str, object]) -> str:
     """Plain values as YAML, in their own order."""
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-def _compose(text: str) -> Node | Finding | None:
-    try:
-        return yaml.SafeLoader(text).get_single_node()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = Place(NAME, mark.line + 1, mark.column + 1) if mark else Place(NAME)
-        return Finding(place, f"not YAML: {_syntax(error)}")
-    except ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        column = error.position - text.rfind("\n", 0, error.position)
-        what = f"not YAML: the character {chr(error.character)!r} is not allowed"
-        return Finding(Place(NAME, line, column), what)
-    except RecursionError:
-        return Finding(Place(NAME), "not read: brackets or indentation are nested too deep")
-    except (ValueError, OverflowError) as error:
-        # An escape such as "\UFFFFFFFF" leaves the scanner as what chr() raised.
-        return Finding(Place(NAME), f"not YAML: {error}")
-
-
-def _syntax(error: yaml.MarkedYAMLError) -> str:
-    problem = str(error.problem or error.context)
-    if "'\\t'" in problem:
-        return f"{problem}; indent with spaces, not with tabs"
-    if problem == "but found another document":
-        return "a second document starts here; lb.yaml is one"
-    if problem == "mapping values are not allowed here":
-        return f"{problem}; a text with ': ' in it must be in quotes"
-    return f"{problem} ({error.context})" if error.problem and error.context else problem
-
-
-def _section(node: Node, section: str) -> Iterator[Given | Finding]:
-    if not isinstance(node, MappingNode) or node.tag not in _TAGS:
-        if not _is_null(node):
-            yield Finding(_place(node), _not_a_section(node, section), section)
+def _section(node: Node, section: str) -> Iterator[Given | Finding | Tree]:
+    if not isinstance(node, MappingNode) or node.tag not in TAGS:
+        if not is_null(node):
+            yield Finding(place_of(node), _not_a_section(node, section), section)
         return
     for named in _named(node, f"{section}." if section else ""):
         if isinstance(named, Finding):
@@ -85,6 +51,11 @@ def _section(node: Node, section: str) -> Iterator[Given | Finding]:
         name, path, value, place = named
         if name and path in CHILDREN:
             yield from _section(value, path)
+        elif path in KEYS and KEYS[path].is_tree:
+            if not is_null(value):  # its items may be commented out
+                tree, findings = tree_of(value, path)
+                yield tree
+                yield from findings
         elif path in KEYS:
             yield from _leaf(KEYS[path], value, place)
         else:
@@ -97,7 +68,7 @@ def _named(node: MappingNode, prefix: str) -> Iterator[Finding | tuple[str, str,
     for name_node, value in node.value:
         name = str(name_node.value) if isinstance(name_node, ScalarNode) else "(no name)"
         path = f"{prefix}{name}"
-        place = _place(name_node)
+        place = place_of(name_node)
         if name in lines:
             what = f"{name_shown(path)}: given twice, first in line {lines[name]}; keep one"
             yield Finding(place, what, path)
@@ -121,7 +92,7 @@ def _not_a_section(node: Node, section: str) -> str:
 
 def _leaf(key: Key, node: Node, place: Place) -> Iterator[Given | Finding]:
     tags = [node.tag, *(item.tag for item in _items(node))]
-    if odd := next((tag for tag in tags if tag not in _TAGS | _TEXT_TAGS), None):
+    if odd := next((tag for tag in tags if tag not in KNOWN_TAGS), None):
         what = f"{key.path}: the tag {name_shown(odd)} is not understood; {key.rule(None)}"
         yield Finding(place, what, key.path)
     elif key.kind == "records" and isinstance(node, SequenceNode):
@@ -135,8 +106,8 @@ def _leaf(key: Key, node: Node, place: Place) -> Iterator[Given | Finding]:
         yield _scalar_given(key, node, place)
     else:
         parts = _items(node)
-        values = [_scalar(part) for part in parts if isinstance(part, ScalarNode)]
-        yield Given(key, values, place, items=tuple(_place(part) for part in parts))
+        values = [scalar(part) for part in parts if isinstance(part, ScalarNode)]
+        yield Given(key, values, place, items=tuple(place_of(part) for part in parts))
 
 
 def _items(node: Node) -> list[Node]:
@@ -148,7 +119,7 @@ def _are_scalars(nodes: list[Node]) -> bool:
 
 
 def _scalar_given(key: Key, node: ScalarNode, place: Place) -> Given:
-    value = _scalar(node)
+    value = scalar(node)
     is_same = isinstance(value, str) or node.value == repr(value)
     return Given(key, value, place, "" if is_same else node.value or "nothing")
 
@@ -158,7 +129,7 @@ def _records(key: Key, node: SequenceNode, place: Place) -> Iterator[Given | Fin
     for index, item in enumerate(node.value):
         path = f"{key.path}[{index}]"
         if isinstance(item, ScalarNode):
-            values.append(_scalar(item))
+            values.append(scalar(item))
         elif isinstance(item, MappingNode):
             given: dict[str, Given] = {}
             for one in _record(key, index, item):
@@ -166,11 +137,11 @@ def _records(key: Key, node: SequenceNode, place: Place) -> Iterator[Given | Fin
                     yield one
                 else:
                     given[one.key.path.rpartition(".")[2]] = one
-            values.append(Entry(path, _place(item), given))
+            values.append(Entry(path, place_of(item), given))
         else:
-            yield Finding(_place(item), f"{path} is a list: {key.item_rule(None)}", path)
-            values.append(Entry(path, _place(item), {}))
-    yield Given(key, values, place, items=tuple(_place(item) for item in node.value))
+            yield Finding(place_of(item), f"{path} is a list: {key.item_rule(None)}", path)
+            values.append(Entry(path, place_of(item), {}))
+    yield Given(key, values, place, items=tuple(place_of(item) for item in node.value))
 
 
 def _record(key: Key, index: int, node: MappingNode) -> Iterator[Given | Finding]:
@@ -201,29 +172,3 @@ def _mapping(key: Key, node: MappingNode, place: Place) -> Iterator[Given | Find
             else:
                 yield one
     yield Given(key, Entry(key.path, place, given), place)
-
-
-def _scalar(node: ScalarNode) -> object:
-    read = _READ.get(node.tag)
-    if read is None or len(node.value) > _NUMBER_MAX_CHARS:
-        return node.value
-    try:
-        return read(SafeConstructor(), node)
-    except (ValueError, KeyError, IndexError, OverflowError):
-        return node.value  # an explicit tag on something else: !!int foo
-
-
-_READ: Mapping[str, Callable[[SafeConstructor, ScalarNode], object]] = {
-    f"{_TAG}null": lambda _, node: None if _is_null(node) else node.value,
-    f"{_TAG}bool": SafeConstructor.construct_yaml_bool,
-    f"{_TAG}int": SafeConstructor.construct_yaml_int,
-    f"{_TAG}float": SafeConstructor.construct_yaml_float,
-}
-
-
-def _is_null(node: Node) -> bool:
-    return node.tag == f"{_TAG}null" and node.value in ("", "~", "null", "Null", "NULL")
-
-
-def _place(node: Node) -> Place:
-    return Place(NAME, node.start_mark.line + 1)

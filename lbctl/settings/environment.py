@@ -23,6 +23,7 @@ _PREFIXES: Final = tuple(
 )
 _INT: Final = re.compile(r"[+-]?[0-9]{1,20}")
 _FLOAT: Final = re.compile(r"[+-]?([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})")
+_BOOLS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 # Kubernetes sets these in every pod beside a Service named lbctl-http: not the operator's typing.
 _SERVICE_LINK: Final = re.compile(
     r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_.*)?)"
@@ -38,7 +39,9 @@ def read_environment(environ: Mapping[str, str]) -> Layer:
         key = _BY_ENV.get(name)
         if name in SHORT and not environ.get(KEYS[SHORT[name]].env):
             key = KEYS[SHORT[name]]
-        if key is not None:
+        if key is not None and key.is_tree:
+            findings.append(Finding(Place(name), _too_deep(key), key.path))
+        elif key is not None:
             given.append(Given(key, _value(key, environ[name]), Place(name)))
         elif name.startswith(_PREFIXES) and not _is_service_link(name, environ[name]):
             findings.append(Finding(Place(name_shown(name)), _unknown_variable(name), name))
@@ -65,10 +68,16 @@ def read_flags(flags: Mapping[str, str]) -> Layer:
 def _flags(flags: Mapping[str, str]) -> Iterator[Given | Finding]:
     for path, text in flags.items():
         place = Place(f"--{name_shown(path)}")
-        if path in KEYS:
+        if path in KEYS and KEYS[path].is_tree:
+            yield Finding(place, _too_deep(KEYS[path]), path)
+        elif path in KEYS:
             yield Given(KEYS[path], _value(KEYS[path], text), place)
         else:
             yield Finding(place, unknown_key(path), path)
+
+
+def _too_deep(key: Key) -> str:
+    return f"{key.path}: cannot be given here, only in lb.yaml"
 
 
 def _is_service_link(name: str, text: str) -> bool:
@@ -84,7 +93,9 @@ def _value(key: Key, text: str) -> object:
             return float(stripped)
         case "list" | "records":
             return [item.strip() for item in stripped.split(",")] if stripped else []
-        case "text" if key.is_nullable and not stripped:
+        case "bool" if stripped.lower() in _BOOLS:
+            return _BOOLS[stripped.lower()]
+        case "text" | "int" if key.is_nullable and stripped in ("", "null"):
             return None
         case _:
             return stripped

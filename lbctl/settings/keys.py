@@ -13,14 +13,15 @@ from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, 
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, MinLen
 
 from lbctl.settings.model import Settings
 
-#: ``records``: a list of words and of mappings with keys of their own; ``mapping``: any names.
-Kind = Literal["int", "float", "text", "choice", "list", "records", "mapping"]
+#: ``record``: a mapping with keys of its own; ``records``: a list of words and of such mappings;
+#: ``mapping``: any names.
+Kind = Literal["int", "float", "bool", "text", "choice", "list", "record", "records", "mapping"]
 
-_KINDS: Mapping[object, Kind] = {int: "int", float: "float", str: "text"}
+_KINDS: Mapping[object, Kind] = {int: "int", float: "float", bool: "bool", str: "text"}
 _NAME_MAX_CHARS = 60
 
 
@@ -40,7 +41,9 @@ class Key:
         words: text that is taken literally: all there is for a choice, ``auto`` for a number.
         is_nullable: whether ``null`` is a value.
         is_required: without it its mapping is none.
-        record: what a mapping in the list becomes.
+        is_filled: whether an empty text, or an empty list, is none.
+        is_text_too: whether a text can stand for the mapping.
+        record: what the mapping, or one in the list, becomes.
         members: the keys of such a mapping, by name.
     """
 
@@ -48,12 +51,14 @@ class Key:
     kind: Kind
     hint: Any
     default: object
-    low: object = None
-    high: object = None
+    low: float | None = None
+    high: float | None = None
     words: tuple[str, ...] = ()
     is_nullable: bool = False
     is_required: bool = False
-    record: type | None = None
+    is_filled: bool = False
+    is_text_too: bool = False
+    record: type[Any] | None = None
     members: Mapping[str, Key] = field(default_factory=dict)
 
     @property
@@ -67,6 +72,11 @@ class Key:
         return member and replace(member, path=f"{self.path}[{index}].{name}")
 
     @property
+    def is_tree(self) -> bool:
+        """Whether mappings are in its mappings: too deep for a line of the environment."""
+        return any(one.record is not None for one in self.members.values())
+
+    @property
     def env(self) -> str:
         return "LBCTL_" + self.path.upper().replace(".", "_")
 
@@ -76,7 +86,13 @@ class Key:
             case "int" | "float":
                 return self._number_rule(value)
             case "choice":
-                return f"must be {_one_of(self.words)}"
+                return f"must be {_one_of((*self.words, *self._or_null()))}"
+            case "bool":
+                return "must be true or false" + ("; without quotes" if value else "")
+            case "record":
+                a_text = "a text, or " if self.is_text_too else ""
+                or_null = "".join(f", or {word}" for word in self._or_null())
+                return f"must be {a_text}a mapping ({', '.join(self.members)}){or_null}"
             case "list" | "records":
                 if value == []:
                     return f"must not be empty: a list of {self._items()}"
@@ -97,8 +113,12 @@ class Key:
             or_mapping = ", or a mapping" if self.members else ""
             return f"must be one of {', '.join(self.words)}{or_mapping}"
         if self.members:
-            return f"must be a mapping ({', '.join(self.members)}), in lb.yaml"
+            there = "" if self.is_tree else ", in lb.yaml"
+            return f"must be a mapping ({', '.join(self.members)}){there}"
         return "must be text" + ("; write it in quotes" if value is not None else "")
+
+    def _or_null(self) -> tuple[str, ...]:
+        return ("null",) if self.is_nullable else ()
 
     def _items(self) -> str:
         mappings = f"mappings ({', '.join(self.members)})" if self.members else ""
@@ -106,7 +126,7 @@ class Key:
 
     def _number_rule(self, value: object) -> str:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        words = (*self.words, *(("null",) if self.is_nullable else ()))
+        words = (*self.words, *self._or_null())
         if is_number and (self.kind == "float" or isinstance(value, int)):
             return f"must be {self.low}..{self.high}" + "".join(f" or {word}" for word in words)
         noun = "a number" if self.kind == "float" else "a whole number"
@@ -135,30 +155,25 @@ def unknown_key(path: str, siblings: Iterable[str] | None = None) -> str:
         siblings: the names that are known there, when there is a mapping in a list.
     """
     section, _, name = path.rpartition(".")
-    siblings = CHILDREN.get(section, ()) if siblings is None else tuple(siblings)
+    known = CHILDREN.get(section, ()) if siblings is None else siblings
+    return f"{name_shown(path)}: {unknown(section, name, known)}"
+
+
+def unknown(section: str, name: str, siblings: Iterable[str]) -> str:
+    """The same of *name* in *section*, without its path."""
+    siblings = tuple(siblings)
     prefix = f"{section}." if section else ""
-    homes = [known for known, _, _ in _FIELDS if known.rpartition(".")[2] == name]
-    hint = ""
+    homes = [one.path for one in _IN_SECTIONS if one.path.rpartition(".")[2] == name]
     if meant := closest(name, siblings):
-        hint = f"; did you mean {prefix}{meant}?"
-    elif len(homes) == 1:
-        hint = f"; did you mean {homes[0]}?"
-    elif siblings:
-        hint = f"; known here: {', '.join(siblings)}"
-    return f"{name_shown(path)}: unknown key{hint}"
+        return f"unknown key; did you mean {prefix}{meant}?"
+    if len(homes) == 1:
+        return f"unknown key; did you mean {homes[0]}?"
+    return f"unknown key; known here: {', '.join(siblings)}" if siblings else "unknown key"
 
 
 def _one_of(words: tuple[str, ...]) -> str:
     *most, last = words
     return f"{', '.join(most)} or {last}" if most else last
-
-
-def _walk(section: Any, prefix: str) -> Iterator[tuple[str, object, Field[Any]]]:
-    hints = get_type_hints(section, include_extras=True)
-    for one in fields(section):
-        yield prefix + one.name, hints[one.name], one
-        if is_dataclass(hints[one.name]):
-            yield from _walk(hints[one.name], f"{prefix}{one.name}.")
 
 
 def _key(path: str, hint: object, of: Field[Any]) -> Key:
@@ -172,18 +187,35 @@ def _key(path: str, hint: object, of: Field[Any]) -> Key:
             found |= _list(path, get_args(base)[0])
         elif get_origin(base) is Mapping:
             found["kind"] = "mapping"
+        elif is_dataclass(base):
+            is_text_too = found["kind"] == "text"
+            found |= {"kind": "record", "record": base, "members": _members(base, f"{path}.")}
+            found |= {"is_text_too": is_text_too}
         else:
             found["kind"] = _KINDS[base]
-        for bound in bounds:
-            if isinstance(bound, Ge):
-                found["low"] = bound.ge
-            elif isinstance(bound, Le):
-                found["high"] = bound.le
+        found |= _bounds(bounds)
     is_required = of.default is MISSING and of.default_factory is MISSING
     default = of.default if of.default is not MISSING else None
     if of.default_factory is not MISSING:
         default = of.default_factory()
     return Key(path=path, hint=hint, default=default, is_required=is_required, **found)
+
+
+def _members(record: Any, prefix: str) -> dict[str, Key]:
+    hints = get_type_hints(record, include_extras=True)
+    return {one.name: _key(prefix + one.name, hints[one.name], one) for one in fields(record)}
+
+
+def _bounds(bounds: Iterable[object]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for bound in bounds:
+        if isinstance(bound, Ge):
+            found["low"] = bound.ge
+        elif isinstance(bound, Le):
+            found["high"] = bound.le
+        elif isinstance(bound, MinLen):
+            found["is_filled"] = True
+    return found
 
 
 def _alternatives(hint: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
@@ -200,27 +232,38 @@ def _list(path: str, item: object) -> dict[str, Any]:
         if get_origin(base) is Literal:
             found["words"] += get_args(base)
         elif is_dataclass(base):
-            members = {one.name: _key(at, hint, one) for at, hint, one in _walk(base, f"{path}[].")}
+            members = _members(base, f"{path}[].")
             found |= {"kind": "records", "record": base, "members": members}
     return found
 
 
-_FIELDS = tuple(_walk(Settings, ""))
+def _all(members: Mapping[str, Key]) -> Iterator[Key]:
+    """These and all below them, each before what is in it."""
+    for one in members.values():
+        yield one
+        yield from _all(one.members)
+
+
+#: The document as a whole.
+ROOT = Key(
+    path="",
+    kind="record",
+    hint=Settings,
+    default=None,
+    record=Settings,
+    members=_members(Settings, ""),
+)
+
+_ALL = tuple(_all(ROOT.members))
+_IN_SECTIONS = [one for one in _ALL if "[]" not in one.path]
 
 #: Every key by its path, in the order of the model.
-KEYS: Mapping[str, Key] = {
-    path: _key(path, hint, one) for path, hint, one in _FIELDS if not is_dataclass(hint)
-}
+KEYS: Mapping[str, Key] = {one.path: one for one in _IN_SECTIONS if one.kind != "record"}
 
 #: Every key of the mappings in lists, by pattern: ``ha.groups[].vhid``.
-MEMBERS: Mapping[str, Key] = {
-    member.path: member for key in KEYS.values() for member in key.members.values()
-}
+MEMBERS: Mapping[str, Key] = {one.path: one for one in _ALL if "[]" in one.path}
 
 #: The names in each section, by the section's path; the empty path is the top of lb.yaml.
 CHILDREN: Mapping[str, tuple[str, ...]] = {
-    section: tuple(
-        path.rpartition(".")[2] for path, _, _ in _FIELDS if path.rpartition(".")[0] == section
-    )
-    for section in ["", *(path for path, hint, _ in _FIELDS if is_dataclass(hint))]
+    one.path: tuple(one.members) for one in (ROOT, *_IN_SECTIONS) if one.kind == "record"
 }

@@ -6,7 +6,7 @@ The file, the environment and the flags each become a :class:`Layer`, so that th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from lbctl.settings.keys import Key, name_shown
@@ -90,6 +90,21 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Tree:
+    """
+    A value with mappings in its mappings, read at once.
+
+    Attributes:
+        plain: as JSON has it. Aliases make it share parts, and even hold itself.
+        locate: place of the part with this path, or of what is nearest above it; and the part as
+            it stands there, where YAML reads it as something else.
+    """
+
+    plain: object
+    locate: Callable[[tuple[str | int, ...]], tuple[Place, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """
     Something wrong.
@@ -107,10 +122,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What one source gave, and what is wrong with it."""
+    """What one source gave, what is wrong with it, and the services it names."""
 
     given: tuple[Given, ...] = ()
     findings: tuple[Finding, ...] = ()
+    services: Tree | None = None
 
 
 def shown(value: object, written: str = "") -> str:

@@ -9,25 +9,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, fields, is_dataclass
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-
-import pydantic
 
 from lbctl.errors import ConfigError, Problem
 from lbctl.layout import ConfigDir
 from lbctl.settings.document import read_document, write_document
 from lbctl.settings.environment import read_environment, read_flags
 from lbctl.settings.ha_rules import lacking_problem, record_problems
+from lbctl.settings.keys import ROOT
 from lbctl.settings.layer import Entry, Finding, Given, Layer, Place, shown
 from lbctl.settings.model import Settings
+from lbctl.settings.plain import plain
 from lbctl.settings.rules import RULES_ACROSS, number_problem, text_problem, value_problem
+from lbctl.settings.services import PORT_PATHS, judge, port_findings
+from lbctl.settings.shape import Reader, UnfitError, leaf
 
 NO_FLAGS: Mapping[str, str] = MappingProxyType({})
-_MASK = "***"
+#: What decides whether a service has a port of its own.
+_PORTS = (*PORT_PATHS, "services")
 
 
 def load(
@@ -44,14 +46,17 @@ def load(
     Raises:
         ConfigError: with every problem of every source; in the file by line.
     """
-    layers = [
-        _judged(layer)
-        for layer in (read_file(config_dir.settings), read_environment(environ), read_flags(flags))
-    ]
+    file = read_file(config_dir.settings)
+    services, about_services = judge(file.services)
+    file = replace(file, findings=(*file.findings, *about_services))
+    layers = [_judged(one) for one in (file, read_environment(environ), read_flags(flags))]
     given = {one.key.path: one for layer in layers for one in layer.given}
     findings = [finding for layer in layers for finding in layer.findings]
-    settings = _settings_type().validate_json(_json_of(given.values()))
-    findings += _judged_across(settings, given, {finding.path for finding in findings})
+    bad = {finding.path for finding in findings}
+    settings = replace(_settings_of(given.values()), services=services)
+    findings += _judged_across(settings, given, bad)
+    if file.services is not None and not any(_is_in(path, one) for path in _PORTS for one in bad):
+        findings += port_findings(file.services, settings)
     if findings:
         raise ConfigError(Problem(str(finding.place), finding.what) for finding in findings)
     return settings
@@ -85,41 +90,7 @@ def as_json(settings: Settings) -> str:
     return json.dumps(plain(settings), indent=2, ensure_ascii=False)
 
 
-def plain(section: Any) -> dict[str, object]:
-    """A section as nested dicts. A field with ``metadata={"secret": True}`` is masked when set."""
-    return {
-        field.name: _plain(field.metadata, getattr(section, field.name))
-        for field in fields(section)
-    }
-
-
-def _plain(metadata: Mapping[str, object], value: object) -> object:
-    if metadata.get("secret") and value is not None:
-        return _MASK
-    if is_dataclass(value):
-        return plain(value)
-    if isinstance(value, tuple):
-        return [_item(item) if is_dataclass(item) else item for item in value]
-    return dict(value) if isinstance(value, Mapping) else value
-
-
-def _item(record: Any) -> dict[str, object]:
-    """One mapping of a list: what differs from the defaults, since not all go with each other."""
-    values = plain(record)
-    for field in fields(record):
-        default = field.default_factory() if field.default_factory is not MISSING else field.default
-        if getattr(record, field.name) == default:
-            del values[field.name]
-    return values
-
-
-@cache
-def _settings_type() -> pydantic.TypeAdapter[Settings]:
-    return pydantic.TypeAdapter(Settings)
-
-
-def _json_of(given: Iterable[Given]) -> str:
-    # JSON: there alone strict takes a list for a tuple and a mapping for a dataclass.
+def _settings_of(given: Iterable[Given]) -> Settings:
     nested: dict[str, Any] = {}
     for one in given:
         *sections, name = one.key.path.split(".")
@@ -127,21 +98,17 @@ def _json_of(given: Iterable[Given]) -> str:
         for section in sections:
             at = at.setdefault(section, {})
         at[name] = one.plain
-    return json.dumps(nested)
-
-
-@cache
-def _type_of(hint: Any) -> pydantic.TypeAdapter[Any]:
-    return pydantic.TypeAdapter(hint)
+    settings: Settings = Reader().record(ROOT, nested, ())
+    return settings
 
 
 def _judged(layer: Layer) -> Layer:
     """The layer with all its findings, and without the values they are about."""
-    leaves = [leaf for one in layer.given for leaf in one.leaves()]
+    leaves = [part for one in layer.given for part in one.leaves()]
     findings = [*layer.findings]
-    for judge in (_text_findings, _type_findings, _value_findings):
+    for findings_of in (_text_findings, _type_findings, _value_findings):
         bad = {finding.path for finding in findings}
-        findings += judge([one for one in leaves if one.key.path not in bad])
+        findings += findings_of([one for one in leaves if one.key.path not in bad])
     findings += _record_findings(leaves, {finding.path for finding in findings})
     bad = {finding.path.partition("[")[0] for finding in findings}
     return Layer(
@@ -151,7 +118,6 @@ def _judged(layer: Layer) -> Layer:
 
 
 def _text_findings(given: Iterable[Given]) -> Iterator[Finding]:
-    # Before types: half a surrogate pair cannot be said in JSON.
     for one in given:
         for text in one.value if isinstance(one.value, list) else [one.value]:
             if isinstance(text, str) and (what := text_problem(text)):
@@ -166,17 +132,15 @@ def _type_findings(given: Iterable[Given]) -> Iterator[Finding]:
         if one.key.kind == "records" and isinstance(one.value, list):
             yield from _item_findings(one)
             continue
+        if one.key.kind == "list" and isinstance(one.value, list):
+            odd = [at for at, item in enumerate(one.value) if not isinstance(item, str)]
+            yield from (_item_finding(one, at) for at in odd)
+            if odd:
+                continue
         try:
-            _type_of(one.key.hint).validate_json(json.dumps(one.plain), strict=True)
-        except pydantic.ValidationError as error:
-            # A union answers once for each member: one finding a value, or an item of a list.
-            places = {problem["loc"][:1] for problem in error.errors()}
-            items = sorted(place[0] for place in places if place and isinstance(place[0], int))
-            is_list = isinstance(one.value, list) and one.key.kind == "list"
-            if is_list and items:
-                yield from (_item_finding(one, item) for item in items)
-            else:
-                yield _type_finding(one)
+            leaf(one.key, one.plain)
+        except UnfitError:
+            yield _type_finding(one)
 
 
 def _item_findings(one: Given) -> Iterator[Finding]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, MinLen
 
+from lbctl.model.service import Service
+
 Auto = Literal["auto"]
 Port = Annotated[int, Ge(1), Le(65535)]
-
-_FORBID = {"extra": "forbid", "strict": True}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +28,6 @@ class Announce:
         again_s: from the first announcement to the second, seconds.
         refresh_s: the pauses double from then on, up to this, seconds.
     """
-
-    __pydantic_config__: ClassVar[dict[str, object]] = _FORBID
 
     again_s: Annotated[float, Ge(0.1), Le(60)] = 1.0
     refresh_s: Annotated[float, Ge(1), Le(3600)] = 60.0
@@ -56,8 +54,6 @@ class Check:
         severity: how bad its fault is, beside others.
     """
 
-    __pydantic_config__: ClassVar[dict[str, object]] = _FORBID
-
     name: Annotated[str, MinLen(1)]
     http: Annotated[str, MinLen(1)] = ""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -83,8 +79,6 @@ class Group:
         vhid: as ``ha.vhid``, unlike any other group's.
         advskew: as ``ha.advskew``.
     """
-
-    __pydantic_config__: ClassVar[dict[str, object]] = _FORBID
 
     addresses: Annotated[tuple[str, ...], MinLen(1)]
     vhid: Annotated[int, Ge(1), Le(255)] | Auto = "auto"
@@ -113,8 +107,6 @@ class Ha:
         groups: ``native``: further groups of addresses.
     """
 
-    __pydantic_config__: ClassVar[dict[str, object]] = _FORBID
-
     interface: Annotated[str, MinLen(1)] = "auto"
     vhid: Annotated[int, Ge(1), Le(255)] | Auto = "auto"
     engine: Literal["ucarp", "native"] = "ucarp"
@@ -133,13 +125,28 @@ class Ha:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """HAProxy's timeouts, with its units: ``5s``, ``500ms``, ``1h``; without one: milliseconds."""
+    """
+    HAProxy's timeouts, with its units: ``5s``, ``500ms``, ``1h``; without one: milliseconds.
 
-    __pydantic_config__: ClassVar[dict[str, object]] = _FORBID
+    Attributes:
+        connect: until a server accepts.
+        client: a client's longest silence.
+        server: a server's longest silence.
+        http_request: until a client has sent all headers.
+        http_keep_alive: until the next request of a connection.
+        queue: for a free place at a server; None: as *connect*.
+        tunnel: longest silence of a connection that was upgraded: WebSocket.
+        check: of a health check that is connected; None: HAProxy's own rule.
+    """
 
     connect: str = "5s"
     client: str = "50s"
     server: str = "50s"
+    http_request: str = "10s"
+    http_keep_alive: str = "10s"
+    queue: str | None = None
+    tunnel: str = "1h"
+    check: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +161,6 @@ class Stats:
         password_file: file with the password; None: no authentication, loopback only.
     """
 
-    __pydantic_config__: ClassVar[dict[str, object]] = _FORBID
-
     bind: str = "127.0.0.1"
     port_base: Port = 8001
     user: Annotated[str, MinLen(1)] = "admin"
@@ -164,13 +169,58 @@ class Stats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """Defaults of generated backends."""
+    """
+    Defaults of generated backends.
 
-    __pydantic_config__: ClassVar[dict[str, object]] = _FORBID
+    Attributes:
+        balance: how a server is chosen.
+        check_interval_s: from one health check of a server to the next, seconds.
+        check_rise: checks in a row that must succeed.
+        check_fall: checks in a row that must fail.
+    """
 
-    balance: Literal["roundrobin", "leastconn", "random", "source", "uri", "static-rr"] = (
+    balance: Literal["roundrobin", "leastconn", "random", "first", "source", "uri", "static-rr"] = (
         "roundrobin"
     )
+    check_interval_s: Annotated[float, Ge(0.05), Le(86400)] = 2.0
+    check_rise: Annotated[int, Ge(1), Le(100)] = 2
+    check_fall: Annotated[int, Ge(1), Le(100)] = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolvers:
+    """
+    How HAProxy follows names of servers.
+
+    Attributes:
+        nameservers: ``10.0.0.2`` or ``10.0.0.2:53``; empty: those of /etc/resolv.conf.
+        prefer: which address of a name that has both.
+        timeout_s: until a question is asked again, seconds.
+        retries: how often.
+        hold_valid_s: how long an answer counts, seconds.
+        hold_obsolete_s: how long a server stays whose address is in no answer any more, seconds.
+    """
+
+    nameservers: tuple[str, ...] = ()
+    prefer: Literal["ipv4", "ipv6"] = "ipv4"
+    timeout_s: Annotated[float, Ge(0.1), Le(60)] = 1.0
+    retries: Annotated[int, Ge(1), Le(100)] = 3
+    hold_valid_s: Annotated[float, Ge(0.1), Le(86400)] = 10.0
+    hold_obsolete_s: Annotated[float, Ge(0), Le(86400)] = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peers:
+    """
+    Stick tables that follow a client from process to process.
+
+    Attributes:
+        port_base: of the first process; the second has the next one, and so on.
+        hosts: own addresses of both hosts, the same list on both; empty: within this host.
+    """
+
+    port_base: Port = 10001
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,17 +233,24 @@ class Haproxy:
         threads: of each process (HAProxy 2.5 and later).
         maxconn: of each process, in a generated configuration.
         hard_stop_after: how long a reload lets old connections live, HAProxy's units.
+        retries: of a connection that a server does not accept.
+        timeouts: see there.
+        stats: see there.
+        defaults: see there.
+        resolvers: see there.
+        peers: see there.
     """
-
-    __pydantic_config__: ClassVar[dict[str, object]] = _FORBID
 
     processes: Annotated[int, Ge(1), Le(64)] | Auto = "auto"
     threads: Annotated[int, Ge(1), Le(64)] = 1
     maxconn: Annotated[int, Ge(1), Le(10_000_000)] = 4096
     hard_stop_after: str = "30m"
+    retries: Annotated[int, Ge(0), Le(100)] = 3
     timeouts: Timeouts = field(default_factory=Timeouts)
     stats: Stats = field(default_factory=Stats)
     defaults: Defaults = field(default_factory=Defaults)
+    resolvers: Resolvers = field(default_factory=Resolvers)
+    peers: Peers = field(default_factory=Peers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,12 +261,45 @@ class Http:
     Attributes:
         bind: ``:80``, ``*:80``, ``192.0.2.1:8080``, ``[::]:80``.
         tls_bind: where HAProxy terminates TLS, in effect only when ``certs/`` holds a ``*.pem``.
+        accept_proxy: clients speak the PROXY protocol.
+        https_redirect: send HTTP to HTTPS.
+        internal_hosts: hosts that are not; ``*.internal``, ``HAProxy*``.
+        hsts_max_age_s: browsers are told to use HTTPS for so long, seconds; None: they are not.
+        foreign_redirect: where requests for hosts go that nobody serves; None: nowhere.
+        known_hosts: hosts that are not foreign, beside those of routes; ``*.example.com``.
+        health_path: HAProxy answers it itself, with 200; None: it does not.
     """
-
-    __pydantic_config__: ClassVar[dict[str, object]] = _FORBID
 
     bind: str = ":80"
     tls_bind: str = ":443"
+    accept_proxy: bool = False
+    https_redirect: bool = False
+    internal_hosts: tuple[str, ...] = ()
+    hsts_max_age_s: Annotated[int, Ge(0), Le(1_000_000_000)] | None = None
+    foreign_redirect: str | None = None
+    known_hosts: tuple[str, ...] = ()
+    health_path: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apply:
+    """
+    When a change of services is made.
+
+    Attributes:
+        gather_ms: after a first change, those that follow are gathered so long, milliseconds.
+        gather_max_ms: and at most so long when they do not end, milliseconds.
+        reload_every_s: at most one reload in so many seconds.
+        hold_s: a change that takes more than half of a service's servers, or every service, waits
+            so long, seconds; 0: it does not.
+        old_workers: of all programs together; with more of them a reload waits.
+    """
+
+    gather_ms: Annotated[int, Ge(0), Le(10_000)] = 50
+    gather_max_ms: Annotated[int, Ge(0), Le(60_000)] = 500
+    reload_every_s: Annotated[float, Ge(0.1), Le(3600)] = 1.0
+    hold_s: Annotated[float, Ge(0), Le(86400)] = 30.0
+    old_workers: Annotated[int, Ge(1), Le(1000)] = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,11 +310,12 @@ class Settings:
     Attributes:
         user: the unprivileged user of haproxy, nginx and the agent; ``auto``: ``lbctl`` if there is
             one, else ``haproxy``.
+        services: what is balanced, by :mod:`lbctl.settings.services`.
     """
-
-    __pydantic_config__: ClassVar[dict[str, object]] = _FORBID
 
     user: Annotated[str, MinLen(1)] = "auto"
     ha: Ha = field(default_factory=Ha)
     haproxy: Haproxy = field(default_factory=Haproxy)
     http: Http = field(default_factory=Http)
+    apply: Apply = field(default_factory=Apply)
+    services: tuple[Service, ...] = ()

@@ -10,12 +10,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Final
 
-from lbctl.settings import ha_rules
-from lbctl.settings.model import Settings
+from lbctl.model.service import ServiceTimeouts
+from lbctl.settings import ha_rules, web_rules
+from lbctl.settings.model import Settings, Timeouts
 
 #: HAProxy's longest time, about 24.8 days: "timer overflow" beyond.
 TIME_MAX_MS: Final = 2**31 - 1
@@ -122,14 +123,33 @@ VALUE_RULES: Final[Mapping[str, Callable[[str], str | None]]] = {
     "ha.track[].tcp": ha_rules.target_problem,
     "ha.track[].link": link_problem,
     "haproxy.hard_stop_after": time_problem,
-    "haproxy.timeouts.connect": time_problem,
-    "haproxy.timeouts.client": time_problem,
-    "haproxy.timeouts.server": time_problem,
+    **{f"haproxy.timeouts.{one.name}": time_problem for one in fields(Timeouts)},
     "haproxy.stats.bind": address_problem,
     "haproxy.stats.user": login_problem,
     "haproxy.stats.password_file": path_problem,
     "http.bind": bind_problem,
     "http.tls_bind": bind_problem,
+    "http.foreign_redirect": web_rules.redirect_problem,
+    "http.health_path": web_rules.path_problem,
+    **{
+        f"services[].{route}.{name}": rule
+        for route in ("route", "routes[]")
+        for name, rule in (
+            ("path", web_rules.route_path_problem),
+            ("host", web_rules.route_host_problem),
+        )
+    },
+    "services[].balance": web_rules.balance_problem,
+    "services[].cookie": web_rules.token_problem,
+    "services[].cookie.name": web_rules.token_problem,
+    "services[].check.path": web_rules.check_path_problem,
+    "services[].check.host": web_rules.host_port_problem,
+    "services[].check.expect": ha_rules.expect_problem,
+    **{f"services[].timeouts.{one.name}": time_problem for one in fields(ServiceTimeouts)},
+    "services[].tls.ca_file": web_rules.file_problem,
+    "services[].tls.sni": web_rules.host_problem,
+    "services[].dns": web_rules.dns_problem,
+    "services[].servers[].address": web_rules.address_problem,
 }
 
 #: The same for lists. One that is not here names each item once.
@@ -137,6 +157,12 @@ LIST_RULES: Final[Mapping[str, Callable[[Sequence[str]], str | None]]] = {
     "ha.peers": lambda peers: _once(peers) or ha_rules.peers_problem(peers),
     "ha.track[].command": ha_rules.command_problem,
     "ha.groups[].addresses": ha_rules.addresses_problem,
+    "haproxy.resolvers.nameservers": web_rules.nameservers_problem,
+    "haproxy.peers.hosts": lambda hosts: _once(hosts) or web_rules.own_addresses_problem(hosts),
+    "http.internal_hosts": web_rules.globs_problem,
+    "http.known_hosts": web_rules.hosts_problem,
+    "services[].allow": web_rules.networks_problem,
+    "services[].deny": web_rules.networks_problem,
 }
 
 
@@ -146,8 +172,14 @@ def value_problem(path: str, value: object) -> str | None:
         rule = VALUE_RULES.get(path)
         return text_problem(value) or (rule(value) if rule else None)
     if isinstance(value, list):
+        if what := next((what for one in value if (what := _item_problem(one))), None):
+            return what
         return LIST_RULES.get(path, _once)(value)
     return None
+
+
+def _item_problem(item: object) -> str | None:
+    return text_problem(item) if isinstance(item, str) else None
 
 
 def _once(items: Sequence[object]) -> str | None:
@@ -204,10 +236,42 @@ def _binds_differ(settings: Settings) -> str | None:
     return f"http.bind and http.tls_bind are both {http.bind!r}: must differ"
 
 
+def _peers_ports_exist(settings: Settings) -> str | None:
+    haproxy = settings.haproxy
+    count = 1 if haproxy.processes == "auto" else haproxy.processes
+    base, stats = haproxy.peers.port_base, haproxy.stats.port_base
+    if base + count - 1 > 65535:
+        return (
+            f"haproxy.peers.port_base = {base}: with haproxy.processes = {count} the last process "
+            f"would listen on {base + count - 1}: must be {65535 - count + 1} or less"
+        )
+    if abs(base - stats) < count:
+        return (
+            f"haproxy.peers.port_base = {base}: haproxy.stats.port_base = {stats} is too near: "
+            "each process needs a port of both"
+        )
+    return None
+
+
+def _gather_ends(settings: Settings) -> str | None:
+    apply = settings.apply
+    if apply.gather_ms <= apply.gather_max_ms:
+        return None
+    return (
+        f"apply.gather_ms = {apply.gather_ms}: must be at most apply.gather_max_ms = "
+        f"{apply.gather_max_ms}"
+    )
+
+
 RULES_ACROSS: Final = (
     RuleAcross(("haproxy.stats.bind", "haproxy.stats.password_file"), _stats_are_guarded),
     RuleAcross(("haproxy.stats.port_base", "haproxy.processes"), _stats_ports_exist),
+    RuleAcross(
+        ("haproxy.peers.port_base", "haproxy.processes", "haproxy.stats.port_base"),
+        _peers_ports_exist,
+    ),
     RuleAcross(("http.bind", "http.tls_bind"), _binds_differ),
+    RuleAcross(("apply.gather_ms", "apply.gather_max_ms"), _gather_ends),
     *(
         RuleAcross((f"ha.{name}", "ha.engine"), partial(ha_rules.native_only_problem, name))
         for name in ha_rules.NATIVE_ONLY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,11 @@ ROWS = {
 }
 
 
-ALL = {**KEYS, **MEMBERS}
+#: Each of ``routes`` is like ``route``, whose rows are enough.
+SHOWN = {path: key for path, key in MEMBERS.items() if ".routes[]." not in path}
+ALL = {**KEYS, **SHOWN}
 #: In lb.yaml alone.
-NO_VARIABLE = {"ha.groups"}
+NO_VARIABLE = {"ha.groups", "services"}
 
 
 def leaves(node: object, path: str = "") -> set[str]:
@@ -39,7 +42,7 @@ def leaves(node: object, path: str = "") -> set[str]:
 
 def test_every_key_has_a_row_and_every_row_a_key() -> None:
     assert [path for path in ROWS if path in KEYS] == list(KEYS)
-    assert [path for path in ROWS if path not in KEYS] == list(MEMBERS)
+    assert [path for path in ROWS if path not in KEYS] == list(SHOWN)
 
 
 @pytest.mark.parametrize("key", ALL.values(), ids=ALL)
@@ -58,7 +61,7 @@ def _default(key: Key) -> object:
     """None: no default, or nothing at all, which the document leaves empty."""
     if isinstance(key.default, tuple) and (key.default or key.path in KEYS):
         return list(key.default)
-    return None if key.default in ("", ()) else key.default
+    return None if key.default in ("", ()) or is_dataclass(key.default) else key.default
 
 
 @pytest.mark.parametrize("key", [key for path, key in KEYS.items() if path not in NO_VARIABLE])
@@ -77,7 +80,7 @@ def test_the_whole_file_loads_and_shows_every_key(tmp_path: Path) -> None:
         load(ConfigDir(tmp_path), environ={})
 
     assert leaves(yaml.safe_load(whole)) == set(KEYS)
-    assert len(parts) == 2
+    assert len(parts) == 10
 
 
 def test_the_file_that_is_shipped_shows_every_key_with_its_default(tmp_path: Path) -> None:

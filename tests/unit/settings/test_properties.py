@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,21 @@ from hypothesis import strategies as st
 
 from lbctl.errors import ConfigError
 from lbctl.layout import ConfigDir
+from lbctl.model.service import (
+    Cookie,
+    HealthCheck,
+    RateLimit,
+    Route,
+    Server,
+    ServerTls,
+    Service,
+    ServiceTimeouts,
+)
 from lbctl.settings.keys import CHILDREN, KEYS, MEMBERS
 from lbctl.settings.load import effective, load
 from lbctl.settings.model import Check, Group, Ha, Settings
+from lbctl.settings.services import read_services
+from lbctl.settings.transfer import settings_from_json, settings_json
 
 NOWHERE = ConfigDir(Path("/nonexistent"))
 
@@ -93,6 +106,32 @@ def test_any_lists_of_mappings(track: object, groups: object) -> None:
     loaded(yaml.dump(tree, allow_unicode=True).encode(errors="surrogatepass"))
 
 
+SERVICE_NAMES = sorted({one.rpartition(".")[2] for one in MEMBERS if one.startswith("services[]")})
+SHAPES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(SERVICE_NAMES), inner, max_size=6)
+    ),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(SHAPES | st.lists(st.dictionaries(st.sampled_from(SERVICE_NAMES), SHAPES), max_size=4))
+def test_any_services(services: object) -> None:
+    text = yaml.dump({"services": services}, allow_unicode=True)
+    found = loaded(text.encode(errors="surrogatepass"))
+
+    good, bad = read_services(yaml.safe_load(text)["services"], "any", Settings())
+    assert all(str(one).isprintable() for one in bad)
+    if isinstance(found, Settings):
+        assert loaded(effective(found).encode()) == found
+        assert (services is None) or (good, bad) == (found.services, ())
+    else:
+        assert all(":" in problem.where for problem in found.problems)
+
+
 TEXTS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), max_size=8)
 TOKENS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,9}", fullmatch=True)
 HOW_OFTEN = {
@@ -143,6 +182,48 @@ def test_any_checks_and_groups_are_printed_as_they_load(
     wanted = Settings(ha=Ha(engine="native", track=("nginx", *checks), groups=groups))
 
     assert loaded(effective(wanted).encode()) == wanted
+
+
+SERVERS = st.lists(
+    st.builds(
+        Server,
+        address=TOKENS.map("h{}h:80".format) | st.just("[fd00::1]:8080"),
+        id=TEXTS,
+        weight=st.integers(0, 256),
+        backup=st.booleans(),
+    ),
+    max_size=4,
+    unique_by=lambda one: one.key,
+).map(tuple)
+SERVICES = st.lists(
+    st.builds(
+        Service,
+        name=TEXTS.filter(bool),
+        route=st.just(Route(strip=True, path="/a%20b")) | st.just(Route(header={"X": "é"})),
+        balance=st.none() | st.just("hdr(X)"),
+        cookie=st.none() | TOKENS | st.builds(Cookie, name=TOKENS, kind=st.just("insert")),
+        check=st.none() | st.builds(HealthCheck, path=st.just("/"), rise=st.integers(1, 100)),
+        timeouts=st.builds(ServiceTimeouts, server=st.none() | st.just("5s")),
+        limit=st.none() | st.builds(RateLimit, requests=st.integers(1, 10**9)),
+        tls=st.none() | st.builds(ServerTls, verify=st.booleans()),
+        servers=SERVERS,
+    ),
+    max_size=4,
+    unique_by=lambda one: one.name,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(SERVICES)
+def test_any_services_are_printed_and_handed_on_as_they_load(services: list[Service]) -> None:
+    apart = tuple(
+        replace(one, route=replace(one.route or Route(), host=f"h{number}"))
+        for number, one in enumerate(services)
+    )
+    wanted = Settings(services=apart)
+
+    assert loaded(effective(wanted).encode()) == wanted
+    assert settings_from_json(settings_json(wanted)) == wanted
 
 
 @settings(max_examples=200, deadline=None)

@@ -17,6 +17,9 @@ from lbctl.errors import Problem, RenderError
 
 Filter = Callable[[str], str]
 
+#: Where templates seem to be that come as texts.
+_TEXTS = "/templates-as-texts/"
+
 
 def render_file(
     path: Path, context: Mapping[str, object], *, filters: Mapping[str, Filter] | None = None
@@ -27,8 +30,41 @@ def render_file(
     Raises:
         RenderError: it cannot be read, is malformed, or failed; ``haproxy.cfg.j2:LINE`` says where.
     """
+    return _render(
+        jinja2.FileSystemLoader(path.parent), f"{path.parent}/", path.name, context, filters
+    )
+
+
+def render_text(
+    name: str,
+    texts: Mapping[str, str],
+    context: Mapping[str, object],
+    *,
+    filters: Mapping[str, Filter] | None = None,
+) -> str:
+    """
+    The same for the template *name* of *texts*, which may include the others.
+
+    Raises:
+        RenderError: see :func:`render_file`.
+    """
+
+    def load(one: str) -> tuple[str, str, None] | None:
+        # The name makes it known in tracebacks.
+        return (texts[one], f"{_TEXTS}{one}", None) if one in texts else None
+
+    return _render(jinja2.FunctionLoader(load), _TEXTS, name, context, filters)
+
+
+def _render(
+    loader: jinja2.BaseLoader,
+    home: str,
+    name: str,
+    context: Mapping[str, object],
+    filters: Mapping[str, Filter] | None,
+) -> str:
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-        loader=jinja2.FileSystemLoader(path.parent),
+        loader=loader,
         undefined=jinja2.StrictUndefined,
         autoescape=False,
         trim_blocks=True,
@@ -37,21 +73,21 @@ def render_file(
     )
     environment.filters.update(filters or {})
     try:
-        return environment.get_template(path.name).render(context)
+        return environment.get_template(name).render(context)
     except jinja2.TemplateSyntaxError as error:
-        where = f"{error.name or path.name}:{error.lineno}"
+        where = f"{error.name or name}:{error.lineno}"
         raise _failed(where, error.message or "malformed template", error) from error
     except jinja2.TemplateNotFound as error:
-        if error.name == path.name:
-            raise _failed(path.name, f"{path} cannot be read", error) from error
+        if error.name == name:
+            raise _failed(name, f"{name} cannot be read", error) from error
         what = f"template {error.name} is not in the same directory"
-        raise _failed(_place(error, path), what, error) from error
+        raise _failed(_place(error, name, home), what, error) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise _failed(path.name, f"cannot be read: {error}", error) from error
+        raise _failed(name, f"cannot be read: {error}", error) from error
     except Exception as error:
         # A template is a program: any exception of Python may come out of it.
         what = str(error) or type(error).__name__
-        raise _failed(_place(error, path), what, error) from error
+        raise _failed(_place(error, name, home), what, error) from error
 
 
 def _failed(where: str, what: str, cause: Exception) -> RenderError:
@@ -59,10 +95,9 @@ def _failed(where: str, what: str, cause: Exception) -> RenderError:
     return RenderError([Problem(where, f"{kind}{what}: nothing was written")])
 
 
-def _place(error: Exception, path: Path) -> str:
+def _place(error: Exception, name: str, home: str) -> str:
     """Jinja2 rewrites tracebacks, so that the innermost template is a frame with its own line."""
-    directory = str(path.parent)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if frame.filename.startswith(directory + "/") and frame.lineno is not None:
+        if frame.filename.startswith(home) and frame.lineno is not None:
             return f"{Path(frame.filename).name}:{frame.lineno}"
-    return path.name
+    return name

@@ -13,28 +13,18 @@ from pathlib import Path
 
 from lbctl.errors import Problem, RenderError
 from lbctl.layout import RunDir, share
+from lbctl.model.service import Service
 from lbctl.render.engine import render_file
+from lbctl.render.scene import RenderScene
+from lbctl.render.services import compile_services
+from lbctl.render.words import quote
 from lbctl.settings.model import Settings, Stats
 from lbctl.spec import HaproxyProcess, ThreadsIn
 
+__all__ = ["WORKERS_KEPT", "generated_cfg", "process_files", "quote"]
+
 #: Reloads that a connection survives; the oldest worker beyond it is ended. 61 workers took 271 MB.
 WORKERS_KEPT = 20
-
-
-def quote(text: str) -> str:
-    """
-    *text* as one word of a HAProxy configuration.
-
-    Raises:
-        ValueError: it has a control character, which no quoting carries; *text* is not repeated.
-
-    Source: HAProxy doc/configuration.txt, 2.2 "Quoting and escaping".
-    """
-    if any(ord(character) < 0x20 or character == "\x7f" for character in text):
-        message = "control characters cannot be quoted in a HAProxy configuration"
-        raise ValueError(message)
-    escaped = "".join(f"\\{character}" if character in '\\"$' else character for character in text)
-    return f'"{escaped}"'
 
 
 def process_files(
@@ -92,32 +82,37 @@ def generated_cfg(
     run_dir: RunDir,
     *,
     has_certs: bool,
-    services: Sequence[object] = (),
+    services: Sequence[Service] = (),
     template: Path | None = None,
+    version: tuple[int, int] = (2, 2),
 ) -> str:
     """
-    ``haproxy.cfg`` where the operator has none.
+    ``haproxy.cfg`` where the operator has none, for one process.
 
     Args:
         settings: all of them.
         run_dir: where nginx's socket and the certificates are.
         has_certs: ``certs/`` in the run dir holds at least one ``*.pem``.
         services: what is balanced.
-        template: the operator's ``haproxy.cfg.j2``; None: the shipped one. Both see the same names:
-            ``settings``, ``services``, ``nginx_socket``, ``certs`` (None without certificates), and
-            the filter ``quote``.
+        template: the operator's ``haproxy.cfg.j2``, which may include others beside it; None: there
+            is none.
+        version: HAProxy's; the lowest one by default, whose configuration all take.
 
     Raises:
         RenderError: the template failed.
     """
-    context = {
-        "settings": settings,
-        "services": tuple(services),
-        "nginx_socket": str(run_dir.nginx_socket),
-        "certs": f"{run_dir.certs}/" if has_certs else None,
-    }
-    path = template or share("conf") / "haproxy.cfg.j2"
-    return render_file(path, context, filters={"quote": quote})
+    texts = None if template is None else _texts_beside(template)
+    scene = RenderScene(run_dir, version, has_certs=has_certs, template=texts)
+    return compile_services(services, settings, scene).target.text()
+
+
+def _texts_beside(template: Path) -> dict[str, str]:
+    paths = {template, *template.parent.glob("*.j2")}
+    try:
+        return {path.name: path.read_text() for path in paths if path == template or path.is_file()}
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"cannot be read: {error}: nothing was written"
+        raise RenderError([Problem(template.name, what)]) from error
 
 
 def _check_credentials(stats: Stats, password: str | None) -> None:

@@ -44,6 +44,7 @@ class Supervised:
         start_retries: after that many starts in a row that fail it is FATAL.
         is_listener: it speaks supervisor's event protocol on stdin and stdout.
         group: programs that stop together share one; empty: it is its own.
+        is_task: it ends by itself, and is not started again.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Supervised:
     start_retries: int = 3
     is_listener: bool = False
     group: str = ""
+    is_task: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lbctl.errors import RenderError
 from lbctl.haproxy.lines import read, split_words
 from lbctl.layout import RunDir
+from lbctl.model.target import BEGIN, END
 from lbctl.render.haproxy import generated_cfg, process_files, quote
 from lbctl.settings.model import Haproxy, Http, Settings, Stats
 from lbctl.spec import HaproxyProcess
@@ -170,7 +171,9 @@ def test_the_operators_template_sees_settings_services_and_paths(tmp_path: Path)
 
     text = generated_cfg(Settings(), RUN, has_certs=True, template=template)
 
-    assert text == '4096 0 "/run/lbctl/nginx/http.sock" /run/lbctl/haproxy/certs/'
+    first, *rest = text.splitlines()
+    assert first == '4096 0 "/run/lbctl/nginx/http.sock" /run/lbctl/haproxy/certs/'
+    assert rest == [BEGIN, END]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import re
 import shlex
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from lbctl.launch.programs import Engine, Scene, program_names, supervised
 from lbctl.layout import RunDir
 from lbctl.render.supervisor import Output, Supervised, shell_line, supervisord_conf
 from lbctl.settings.model import Haproxy
+from lbctl.spec import TASKS
 
 RUN = RunDir(Path("/run/lbctl"))
 ACCOUNT = Account("haproxy", 103, 107)
@@ -29,12 +31,12 @@ def model() -> ProcessModel:
 
 
 def parsed(
-    engine: Engine = "ucarp", *, is_root: bool = True, may_nice: bool = False
+    engine: Engine = "ucarp", *, is_root: bool = True, **may: bool
 ) -> configparser.RawConfigParser:
     scene = Scene(
         run=RUN,
         model=model(),
-        privileges=Privileges("/usr/bin/setpriv", ACCOUNT, is_root, may_nice=may_nice),
+        privileges=Privileges("/usr/bin/setpriv", ACCOUNT, is_root, **may),
         binaries={"haproxy": "/usr/sbin/haproxy", "nginx": "/usr/sbin/nginx"},
         directory="/haproxy",
         engine=engine,
@@ -62,7 +64,7 @@ ENGINES: tuple[Engine, ...] = ("ucarp", "native", None)
 def test_every_program_of_the_picture_is_there(engine: Engine) -> None:
     names = program_names(model(), engine)
 
-    assert set(programs(parsed(engine))) == set(names)
+    assert set(programs(parsed(engine))) == {*names, *TASKS}
     assert ("vipd" in names, "ucarp" in names) == (engine is not None, engine == "ucarp")
 
 
@@ -71,7 +73,7 @@ def test_programs_stop_in_the_order_that_keeps_clients_and_the_log() -> None:
     order = sorted(priorities, key=lambda name: -priorities[name])
 
     assert order[0] == "ucarp"
-    assert order[3:] == ["nginx", "agent", "vipd", "logd"]
+    assert [name for name in order[3:] if name not in TASKS] == ["nginx", "agent", "vipd", "logd"]
     assert parsed()["group:haproxy"]["priority"] == str(priorities["haproxy-01"])
 
 
@@ -153,6 +155,37 @@ def test_vipd_alone_may_take_a_real_time_priority_where_that_can_be_had() -> Non
     assert [name for name, script in scripts.items() if "sys_nice" in script] == ["vipd"]
     assert "+net_admin,+net_raw,+sys_nice " in scripts["vipd"]
     assert "sys_nice" not in script_of(programs(parsed("native"))["vipd"])
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_is_started_by_somebody_else_and_not_again(task: str) -> None:
+    section = programs(parsed())[task]
+
+    assert (section["autostart"], section["autorestart"]) == ("false", "false")
+    assert (section["startsecs"], section["stopwaitsecs"]) == ("0", "0")
+    assert all(
+        section["autorestart"] == "true" and section["stopwaitsecs"] != "0"
+        for name, section in programs(parsed()).items()
+        if name not in TASKS
+    )
+
+
+def test_a_task_may_read_what_belongs_to_others_and_set_no_address() -> None:
+    scripts = {name: script_of(program) for name, program in programs(parsed()).items()}
+    stage = re.search(r"--bounding-set (\S+)", scripts["stage"])
+    full = programs(parsed(may_read_all=True))["certs"]
+
+    assert stage is not None
+    assert {"net_admin", "net_raw", "sys_nice"}.isdisjoint(stage[1].replace("+", "").split(","))
+    assert "--bounding-set -all,+dac_override " in scripts["certs"]
+    assert "--bounding-set -all,+dac_read_search " in script_of(full)
+    assert "--reuid" not in scripts["stage"] + scripts["certs"]
+
+
+def test_the_agent_does_not_end_by_a_hangup_before_it_has_a_handler() -> None:
+    scripts = {name: script_of(program) for name, program in programs(parsed()).items()}
+
+    assert [name for name, script in scripts.items() if "trap '' HUP" in script] == ["agent"]
 
 
 def test_without_root_nobody_changes_the_user() -> None:

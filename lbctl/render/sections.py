@@ -1,0 +1,123 @@
+"""
+The sections of a generated configuration that are neither frontend nor backend of a service.
+
+Pure, and without Jinja2: the agent renders them too. ``conf/haproxy.cfg.j2`` is the same for an
+operator to begin with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from lbctl.model.peers import LOCAL, peer_name
+from lbctl.render.scene import RenderScene
+from lbctl.render.words import TIME, fit, quote, seconds
+from lbctl.settings.model import Settings
+
+#: Mozilla's "intermediate" set, https://ssl-config.mozilla.org, guideline 5.7.
+CIPHERS: Final = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
+    "DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305"
+)
+CIPHERSUITES: Final = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+_DNS_PORT: Final = 53
+
+
+def global_section(settings: Settings, scene: RenderScene) -> str:
+    """``global``."""
+    return _section("global", _global(settings, scene))
+
+
+def defaults_section(settings: Settings, scene: RenderScene) -> str:
+    """``defaults`` of everything that lbctl generates."""
+    return _section("defaults", _defaults(settings, scene))
+
+
+def resolvers_section(settings: Settings) -> str:
+    """``resolvers lbctl``, for servers whose address is a name."""
+    return _section("resolvers lbctl", _resolvers(settings))
+
+
+def peers_section(settings: Settings, scene: RenderScene) -> str:
+    """
+    ``peers lbctl``: every process of both hosts, by the names that they are started with.
+    """
+    return _section("peers lbctl", _peers(settings, scene))
+
+
+def _section(opening: str, lines: Iterator[str]) -> str:
+    return f"{opening}\n" + "".join(f"    {line}\n" for line in lines)
+
+
+def _global(settings: Settings, scene: RenderScene) -> Iterator[str]:
+    yield "log stdout format raw daemon"
+    yield f"maxconn {settings.haproxy.maxconn}"
+    if scene.has_certs:
+        yield '# Mozilla\'s "intermediate" set.'
+        yield f"ssl-default-bind-ciphers {CIPHERS}"
+        yield f"ssl-default-bind-ciphersuites {CIPHERSUITES}"
+        yield "ssl-default-bind-curves X25519:prime256v1:secp384r1"
+        yield "ssl-default-bind-options prefer-client-ciphers ssl-min-ver TLSv1.2 no-tls-tickets"
+        yield "tune.ssl.default-dh-param 2048"
+
+
+def _defaults(settings: Settings, scene: RenderScene) -> Iterator[str]:
+    yield "mode http"
+    yield "log global"
+    yield "option httplog"
+    yield "option dontlognull"
+    yield "option redispatch"
+    if scene.version >= (2, 4):
+        # Without it a reload closes idle connections at once, and a request under way is lost.
+        yield "option idle-close-on-response"
+    yield f"retries {settings.haproxy.retries}"
+    timeouts = settings.haproxy.timeouts
+    for name, value in (
+        ("connect", timeouts.connect),
+        ("client", timeouts.client),
+        ("server", timeouts.server),
+        ("http-request", timeouts.http_request),
+        ("http-keep-alive", timeouts.http_keep_alive),
+        ("queue", timeouts.queue),
+        ("tunnel", timeouts.tunnel),
+        ("check", timeouts.check),
+    ):
+        if value is not None:
+            yield f"timeout {name} {fit(TIME, value, f'timeout {name}')}"
+
+
+def _resolvers(settings: Settings) -> Iterator[str]:
+    resolvers = settings.haproxy.resolvers
+    if not resolvers.nameservers:
+        yield "parse-resolv-conf"
+    for number, nameserver in enumerate(resolvers.nameservers, start=1):
+        yield f"nameserver dns{number} {quote(_with_port(nameserver))}"
+    # Answers of more than 512 bytes would be cut, and servers with them.
+    yield "accepted_payload_size 8192"
+    yield f"resolve_retries {resolvers.retries}"
+    yield f"timeout resolve {seconds(resolvers.timeout_s)}"
+    yield f"timeout retry {seconds(resolvers.timeout_s)}"
+    yield f"hold valid {seconds(resolvers.hold_valid_s)}"
+    for kind in ("obsolete", "nx", "refused", "timeout", "other"):
+        yield f"hold {kind} {seconds(resolvers.hold_obsolete_s)}"
+
+
+def _with_port(nameserver: str) -> str:
+    """``10.0.0.2``, ``10.0.0.2:53``, ``fd00::2``, ``[fd00::2]:53``."""
+    if nameserver.startswith("["):
+        return nameserver if "]:" in nameserver else f"{nameserver}:{_DNS_PORT}"
+    if nameserver.count(":") > 1:
+        return f"[{nameserver}]:{_DNS_PORT}"
+    return nameserver if ":" in nameserver else f"{nameserver}:{_DNS_PORT}"
+
+
+def _peers(settings: Settings, scene: RenderScene) -> Iterator[str]:
+    peers = settings.haproxy.peers
+    for host in peers.hosts or (LOCAL,):
+        address = "127.0.0.1" if host == LOCAL else host
+        for number in range(1, scene.processes + 1):
+            bracketed = f"[{address}]" if ":" in address else address
+            yield f"peer {peer_name(host, number)} {bracketed}:{peers.port_base + number - 1}"

@@ -72,6 +72,11 @@ def binds_of(text: str) -> tuple[Bind, ...]:
     )
 
 
+def has_peers(text: str) -> bool:
+    """Whether a configuration has a ``peers`` section of its own."""
+    return any(line.opens_section and line.keyword == "peers" for line in read(text))
+
+
 def problems_of(
     text: str,
     *,

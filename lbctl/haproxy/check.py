@@ -51,6 +51,8 @@ def check_configuration(
     *,
     run_as: str | None = None,
     shown: Mapping[Path, str] | None = None,
+    peer: str = "",
+    cwd: Path | None = None,
 ) -> tuple[str, ...]:
     """
     Let HAProxy judge *files*. Blocks for at most 60 s: from a loop call it in a thread.
@@ -60,6 +62,8 @@ def check_configuration(
         files: in the order in which they are loaded.
         run_as: user who must be able to read everything; without root, and by default, the caller.
         shown: by file, the name that the operator knows it by; others keep their path.
+        cwd: where it runs, for relative paths in the files; None: where the caller does.
+        peer: its name among peers, without which it leaves their section out; empty: the host's.
 
     Returns:
         HAProxy's warnings.
@@ -68,9 +72,10 @@ def check_configuration(
         CheckError: it refused; one problem for each of its own messages.
         ValidationError: it is not installed, or *run_as* is no user.
     """
-    argv = [binary, "-c", *(word for file in files for word in ("-f", str(file)))]
+    name = ("-L", peer) if peer else ()
+    argv = [binary, "-c", *name, *(word for file in files for word in ("-f", str(file)))]
     try:
-        reply = _run(argv, run_as)
+        reply = _run(argv, run_as, cwd)
     except FileNotFoundError as error:
         message = f"{binary} is not installed: install the Debian package haproxy"
         raise ValidationError([Problem("haproxy", message)]) from error
@@ -122,7 +127,9 @@ def _problems(messages: Sequence[Message], code: int) -> list[Problem]:
     return [Problem("haproxy -c", f"{reason}; nothing was started")]
 
 
-def _run(argv: Sequence[str], run_as: str | None) -> subprocess.CompletedProcess[str]:
+def _run(
+    argv: Sequence[str], run_as: str | None, cwd: Path | None
+) -> subprocess.CompletedProcess[str]:
     uid: int | None = None
     gid: int | None = None
     groups: list[int] | None = None
@@ -141,6 +148,7 @@ def _run(argv: Sequence[str], run_as: str | None) -> subprocess.CompletedProcess
         text=True,
         errors="replace",
         timeout=_TIMEOUT_S,
+        cwd=cwd,
         user=uid,
         group=gid,
         extra_groups=groups,

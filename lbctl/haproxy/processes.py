@@ -14,6 +14,7 @@ from lbctl.errors import ConfigError, Problem
 from lbctl.haproxy.cpus import Cpus
 from lbctl.haproxy.version import HaproxyVersion, Model
 from lbctl.layout import RunDir
+from lbctl.model.peers import LOCAL, peer_name
 from lbctl.settings.model import Haproxy
 from lbctl.spec import HaproxyProcess
 
@@ -31,28 +32,58 @@ class ProcessModel:
         processes: by number, 1 and up.
         has_threads_file: the number of threads is in a file of its own, loaded first.
         warnings: what works, and is worth a thought.
+        peer_host: what this host is called among peers, see :func:`lbctl.model.peers.peer_name`;
+            empty: what the operator's own ``peers`` section calls it, the name of the host.
     """
 
     model: Model
     processes: tuple[HaproxyProcess, ...]
     has_threads_file: bool
     warnings: tuple[str, ...]
+    peer_host: str = LOCAL
 
     @property
     def programs(self) -> tuple[str, ...]:
         """Names of the supervised programs, each once."""
         return tuple(dict.fromkeys(process.program for process in self.processes))
 
+    def of_program(self, program: str) -> tuple[HaproxyProcess, ...]:
+        """Its processes: one, or all of them under nbproc."""
+        return tuple(process for process in self.processes if process.program == program)
+
     def files(self, program: str, run_dir: RunDir) -> tuple[Path, ...]:
         """What *program* loads, in order: the balanced configuration, then what lbctl adds."""
-        first = next(process for process in self.processes if process.program == program)
-        number = 0 if self.model == "nbproc" else first.number
+        number = 0 if self.model == "nbproc" else self._first(program)
         before = (run_dir.threads_cfg,) if self.has_threads_file else ()
-        return (*before, run_dir.haproxy_cfg, run_dir.process_cfg(number))
+        return (
+            *before,
+            run_dir.haproxy_cfg,
+            run_dir.services_cfg,
+            run_dir.process_cfg(number),
+        )
+
+    def master_socket(self, program: str, run_dir: RunDir) -> Path:
+        """Where the master of *program* is asked."""
+        return run_dir.master_socket(self._first(program))
 
     def argv(self, program: str, run_dir: RunDir, *, binary: str = "haproxy") -> tuple[str, ...]:
-        """The command of *program*: master-worker, in the foreground whatever the files say."""
-        return (binary, "-W", "-db", *file_arguments(self.files(program, run_dir)))
+        """
+        The command of *program*: master-worker, in the foreground whatever the files say.
+
+        Its master can be asked by its own user alone: who may ask may reload.
+        """
+        socket = f"{self.master_socket(program, run_dir)},mode,600"
+        peer = self.peer(program)
+        name = ("-L", peer) if peer else ()
+        files = file_arguments(self.files(program, run_dir))
+        return (binary, "-W", "-db", "-S", socket, *name, *files)
+
+    def peer(self, program: str) -> str:
+        """What *program* is called among peers; empty: as its host is."""
+        return peer_name(self.peer_host, self._first(program)) if self.peer_host else ""
+
+    def _first(self, program: str) -> int:
+        return self.of_program(program)[0].number
 
 
 def file_arguments(files: tuple[Path, ...]) -> tuple[str, ...]:
@@ -61,10 +92,22 @@ def file_arguments(files: tuple[Path, ...]) -> tuple[str, ...]:
 
 
 def plan_processes(
-    haproxy: Haproxy, run_dir: RunDir, cpus: Cpus, version: HaproxyVersion
+    haproxy: Haproxy,
+    run_dir: RunDir,
+    cpus: Cpus,
+    version: HaproxyVersion,
+    *,
+    peer_host: str = LOCAL,
 ) -> ProcessModel:
     """
     Decide how many processes run, where each shows its stats, and on which CPU it stays.
+
+    Args:
+        haproxy: settings.
+        run_dir: where the sockets are.
+        cpus: that may be used.
+        version: HAProxy's.
+        peer_host: see :class:`ProcessModel`.
 
     Raises:
         ConfigError: the last stats listener's port would be beyond 65535.
@@ -96,6 +139,7 @@ def plan_processes(
         processes,
         has_threads_file=version.threads_in == "first file",
         warnings=tuple(_warnings(haproxy, count, threads, cpus, version)),
+        peer_host=peer_host,
     )
 
 

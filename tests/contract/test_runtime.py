@@ -1,4 +1,4 @@
-"""The Runtime API of real HAProxy, 2.6 and 2.2, and of the fake that stands for it."""
+"""The Runtime API of real HAProxy, 2.2, 2.6 and 3.0, and of the fake that stands for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from tests.fakes.haproxy_runtime import UNKNOWN, runtime_server
 pytestmark = pytest.mark.contract
 
 ROOT = Path(__file__).parent.parent.parent
-BINARIES = {"2.6": "haproxy", "2.2": str(ROOT / ".cache/haproxy-2.2/bin/haproxy")}
+FETCHED = {number: str(ROOT / f".cache/haproxy-{number}/bin/haproxy") for number in ("2.2", "3.0")}
+BINARIES = {"2.6": "haproxy", **FETCHED}
 
 CONFIGURATION = """
 global
@@ -35,6 +36,7 @@ defaults
   timeout server 5s
 frontend web
   bind unix@{directory}/web.sock
+  http-request set-var(txn.m) path,map({directory}/m.map)
   default_backend b
 backend b
   server s1 unix@{directory}/nobody.sock check agent-check agent-addr 127.0.0.1 agent-port 9
@@ -48,7 +50,7 @@ FAKE_ANSWERS = {
 }
 
 
-@pytest.fixture(params=["2.6", "2.2", "fake"])
+@pytest.fixture(params=[*BINARIES, "fake"])
 def runtime(request: pytest.FixtureRequest) -> Iterator[UnixRuntime]:
     with ExitStack() as stack:
         directory = stack.enter_context(TemporaryDirectory(prefix="lbctl-rt-"))
@@ -58,6 +60,7 @@ def runtime(request: pytest.FixtureRequest) -> Iterator[UnixRuntime]:
             stack.enter_context(runtime_server(path, answers))
         else:
             configuration = Path(directory, "haproxy.cfg")
+            Path(directory, "m.map").write_text("/a a\n")
             configuration.write_text(CONFIGURATION.format(socket=path, directory=directory))
             stack.enter_context(_haproxy(BINARIES[request.param], configuration, path))
         yield UnixRuntime(str(path))
@@ -101,6 +104,19 @@ def test_a_refusal_is_an_error(runtime: UnixRuntime, command: str, reason: str) 
         asked(runtime, command)
 
 
+def test_many_commands_on_one_connection_have_a_verdict_each(runtime: UnixRuntime) -> None:
+    commands = ["set weight b/s1 50", "set weight b/nobody 1", "dance", "show info"] * 250
+    answers = asyncio.run(runtime.ask_all(commands))
+
+    assert [one.command for one in answers] == commands
+    for silent, refused, unknown, told in zip(*([iter(answers)] * 4), strict=True):
+        assert (silent.is_done, silent.text) == (True, "")
+        assert refused.refusal == "No such server."
+        assert unknown.refusal.startswith("Unknown command")
+        assert told.text.startswith("Name: HAProxy\n")
+        assert not told.text.endswith("\n\n")
+
+
 def test_facts_and_statistics_are_read(runtime: UnixRuntime) -> None:
     assert int(asyncio.run(show_info(runtime))["Pid"]) > 0
     table = asyncio.run(show_stat(runtime))
@@ -133,3 +149,15 @@ def test_csv_of_a_real_haproxy_is_written_as_it_was_read(runtime: UnixRuntime) -
     text = asked(runtime, "show stat")
 
     assert Table.parse(text).to_csv() == text
+
+
+@pytest.mark.parametrize("runtime", BINARIES, indirect=True)
+def test_a_payload_reaches_a_real_haproxy(runtime: UnixRuntime) -> None:
+    table = f"{Path(runtime.path).parent}/m.map"
+    asyncio.run(runtime.ask(f"add map {table}", payload="/b b\n/c c\n"))
+
+    assert [line.split()[1:] for line in asked(runtime, f"show map {table}").splitlines()] == [
+        ["/a", "a"],
+        ["/b", "b"],
+        ["/c", "c"],
+    ]

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import socketserver
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from lbctl.errors import RuntimeApiError
+from lbctl.haproxy.runtime import Answer
 
-Answer = Callable[[str], str]  # command -> text, or "" where HAProxy does and says nothing
+Answering = Callable[[str], str]  # command -> text, or "" where HAProxy does and says nothing
 
 UNKNOWN = "Unknown command, but maybe one of the following ones is a better match:\n"
 
@@ -27,18 +28,32 @@ class RecordingRuntime:
 
     Attributes:
         commands: what was asked, in order.
+        payloads: what came with each of them.
+        refusals: reasons by command.
     """
 
     def __init__(self, answers: Mapping[str, str] | None = None) -> None:
         self.answers = dict(answers or {})
         self.commands: list[str] = []
+        self.payloads: list[str | None] = []
+        self.refusals: dict[str, str] = {}
 
-    async def ask(self, command: str) -> str:
+    async def ask(self, command: str, *, payload: str | None = None) -> str:
         self.commands.append(command)
+        self.payloads.append(payload)
         if command not in self.answers:
-            message = f"fake: {command!r}: refused: Unknown command"
+            message = f"fake: {command!r}: refused: {self.refusals.get(command, 'Unknown command')}"
             raise RuntimeApiError(message)
         return self.answers[command]
+
+    async def ask_all(self, commands: Sequence[str]) -> tuple[Answer, ...]:
+        return tuple([await self._answer(command) for command in commands])
+
+    async def _answer(self, command: str) -> Answer:
+        try:
+            return Answer(command, await self.ask(command))
+        except RuntimeApiError:
+            return Answer(command, refusal=self.refusals.get(command, "Unknown command"))
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -69,11 +84,11 @@ class _Handler(socketserver.StreamRequestHandler):
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
-    answer: Answer
+    answer: Answering
 
 
 @contextmanager
-def runtime_server(path: Path, answer: Answer) -> Iterator[Path]:
+def runtime_server(path: Path, answer: Answering) -> Iterator[Path]:
     """Listens on *path* for as long as the context lasts."""
     server = _Server(str(path), _Handler)
     server.answer = answer
@@ -82,16 +97,22 @@ def runtime_server(path: Path, answer: Answer) -> Iterator[Path]:
 
 
 @contextmanager
-def raw_server(path: Path, reply: bytes | None) -> Iterator[Path]:
+def raw_server(
+    path: Path, reply: bytes | None, hear: Callable[[str], object] | None = None
+) -> Iterator[Path]:
     """
-    Listens on *path*, reads a line and sends *reply* as it is.
+    Listens on *path*, reads a line (*hear*: up to an empty one, and gets it) and sends *reply*.
 
     None: says nothing and keeps the connection until the client leaves.
     """
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
-            self.rfile.readline()
+            heard = self.rfile.readline()
+            if hear is not None:
+                while not heard.endswith(b"\n\n"):
+                    heard += self.rfile.readline()
+                hear(heard.decode())
             if reply is None:
                 self.rfile.read()
             else:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from lbctl.errors import ConfigError
+from lbctl.haproxy.cfg import has_peers
 from lbctl.haproxy.cpus import Cpus
 from lbctl.haproxy.processes import ProcessModel, plan_processes
 from lbctl.haproxy.version import HaproxyVersion
@@ -45,8 +46,23 @@ def test_each_program_loads_haproxy_cfg_first_and_its_own_file_last() -> None:
     argv = model.argv("haproxy-02", RUN, binary="/opt/haproxy")
 
     assert " ".join(argv) == (
-        "/opt/haproxy -W -db -f /run/lbctl/haproxy/haproxy.cfg -f /run/lbctl/haproxy/proc-02.cfg"
+        "/opt/haproxy -W -db -S /run/lbctl/haproxy/master-02.sock,mode,600 -L lbctl-local-02"
+        " -f /run/lbctl/haproxy/haproxy.cfg -f /run/lbctl/haproxy/services.cfg"
+        " -f /run/lbctl/haproxy/proc-02.cfg"
     )
+
+
+def test_a_process_bears_the_name_of_its_host_among_peers() -> None:
+    model = plan_processes(Haproxy(processes=2), RUN, FOUR, V2_6, peer_host="10.0.1.11")
+    argv = model.argv("haproxy-02", RUN)
+
+    assert argv[argv.index("-L") + 1] == "lbctl-10.0.1.11-02"
+
+
+def test_an_operators_own_peers_go_by_the_name_of_the_host() -> None:
+    model = plan_processes(Haproxy(processes=1), RUN, FOUR, V2_6, peer_host="")
+
+    assert "-L" not in model.argv("haproxy-01", RUN)
 
 
 @pytest.mark.parametrize("version", [V2_2, V2_4])
@@ -57,6 +73,7 @@ def test_up_to_2_4_one_program_runs_all(version: HaproxyVersion) -> None:
     assert model.programs == ("haproxy-01",)
     assert [process.number for process in model.processes] == [1, 2, 3]
     assert model.argv("haproxy-01", RUN)[-1] == "/run/lbctl/haproxy/nbproc.cfg"
+    assert str(model.master_socket("haproxy-01", RUN)) == "/run/lbctl/haproxy/master-01.sock"
 
 
 def test_more_processes_than_cpus_run_unpinned_with_a_warning() -> None:
@@ -104,3 +121,15 @@ def test_stats_host_is_what_a_client_on_this_host_dials(bind: str, dialled: str)
     model = _plan(Haproxy(processes=1, stats=Stats(bind=bind)))
 
     assert dialled == model.processes[0].stats_host
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("peers mine\n    peer a 10.0.0.1:1\n", True),
+        ("global\npeers mine # ours\n", True),
+        ("# peers mine\nbackend b\n    stick-table type ip size 1k peers mine\n", False),
+    ],
+)
+def test_a_peers_section_of_the_operators_own_is_seen(text: str, expected: bool) -> None:
+    assert has_peers(text) == expected

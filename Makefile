@@ -43,6 +43,7 @@ bench: setup-test
 	bench/hook
 	bench/footprint
 	bench/failover
+	bench/reloads
 	bench/chaos --steps 100
 
 wheel: setup

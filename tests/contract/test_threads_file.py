@@ -41,6 +41,7 @@ def written(run_dir: RunDir) -> ProcessModel:
         model.processes, settings, run_dir, is_nbproc=False, threads_in=version.threads_in
     )
     files[run_dir.haproxy_cfg] = generated_cfg(settings, run_dir, has_certs=False)
+    files[run_dir.services_cfg] = "# none\n"
     for path, text in files.items():
         path.write_text(text)
     return model

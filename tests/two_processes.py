@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from lbctl.haproxy.readings import Reading, read_all
 from lbctl.haproxy.table import Table
 from lbctl.spec import BundleSpec, HaproxyProcess
+from tests.places import free_ports
 from tests.specs import bundle_spec
 
 REQUESTS = 60
@@ -75,10 +75,8 @@ class Bundle:
 
 
 def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    (port,) = free_ports(1)
+    return port
 
 
 def wait_until(claim: Callable[[], bool], what: str, within_s: float = 5.0) -> None:

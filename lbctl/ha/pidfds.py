@@ -3,8 +3,8 @@ Deaths of supervised processes as the kernel tells them: in a tenth of a millise
 
 supervisord tells of them too, some milliseconds later, and knows nothing of HAProxy's workers: of a
 HAProxy master the newest worker is followed as well. A worker that ends while the master has
-another one was reloaded away: no death. Which process belongs to a program is read from /proc;
-where that is hidden only the masters are followed.
+another one, or makes one in a moment, was reloaded away: no death. Which process belongs to a
+program is read from /proc; where that is hidden only the masters are followed.
 
 Belongs to one event loop. No call blocks, and none raises for a process that is gone.
 """
@@ -25,6 +25,10 @@ OnDeath = Callable[[str, int], None]
 _HAPROXY = "haproxy"
 #: A program in which no worker was found so often is no HAProxy.
 _GIVE_UP_AFTER = 30
+#: In a reload HAProxy, up to 3.0, tells the old worker to end just before it forks the new one: an
+#: old worker without clients is gone first when the host is busy. A crash takes the master along,
+#: whose death is told at once: waiting costs nothing but where a master hangs as well.
+RELOAD_GAP_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +53,7 @@ class ProcessWatch:
         self._masters: dict[str, _Held] = {}
         self._workers: dict[str, _Held] = {}
         self._fruitless: dict[str, int] = {}
+        self._doubts: dict[str, asyncio.TimerHandle] = {}
 
     def follow(self, program: str, pid: int) -> None:
         """
@@ -61,7 +66,7 @@ class ProcessWatch:
         if known is not None and known.pid == pid:
             return
         self._release(self._masters.pop(program, None))
-        self._release(self._workers.pop(program, None))
+        self._forget_worker(program)
         if pid > 0:
             self._fruitless[program] = 0
             self._masters[program] = self._hold(pid, lambda held: self._ended(program, held))
@@ -79,10 +84,11 @@ class ProcessWatch:
 
     def close(self) -> None:
         """Follow nothing any more."""
-        for held in (*self._masters.values(), *self._workers.values()):
+        for held in self._masters.values():
             self._release(held)
         self._masters.clear()
-        self._workers.clear()
+        for program in list(self._workers):
+            self._forget_worker(program)
 
     def _follow_worker(self, program: str) -> bool:
         """Follow the newest worker; whether there is one that lives."""
@@ -96,14 +102,27 @@ class ProcessWatch:
 
     def _ended(self, program: str, held: _Held) -> None:
         if self._masters.get(program) is held:
+            self._forget_worker(program)
             self._on_death(program, held.pid)
 
     def _worker_ended(self, program: str, held: _Held) -> None:
+        if self._workers.get(program) is held and not self._follow_worker(program):
+            loop = asyncio.get_running_loop()
+            self._doubts[program] = loop.call_later(RELOAD_GAP_S, self._judge, program, held)
+
+    def _judge(self, program: str, held: _Held) -> None:
+        """No worker was there a moment ago: a death unless there is one by now."""
+        self._doubts.pop(program, None)
         if self._workers.get(program) is not held:
             return
         # Asked twice: the kernel's list of children may skip one while another is being reaped.
         if not self._follow_worker(program) and not self._follow_worker(program):
             self._on_death(program, held.pid)
+
+    def _forget_worker(self, program: str) -> None:
+        self._release(self._workers.pop(program, None))
+        if (doubt := self._doubts.pop(program, None)) is not None:
+            doubt.cancel()
 
     def _hold(self, pid: int, ended: Callable[[_Held], None]) -> _Held:
         loop = asyncio.get_running_loop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -25,8 +24,9 @@ from tests.two_processes import free_port, wait_until
 
 pytestmark = pytest.mark.contract
 
-#: What a look may take beyond its time limit, seconds.
-MARGIN_S = 0.5
+#: What a look may take beyond its time limit on a busy machine, seconds; one without a limit would
+#: take ten.
+MARGIN_S = 2.0
 
 _CFG = """\
 defaults
@@ -340,22 +340,18 @@ def test_a_look_that_finds_no_descriptors_has_no_opinion() -> None:
     assert done.stdout.strip() == "[None, None, None]", done.stderr
 
 
+#: Stops the agent that looks, for longer than its limit; the program itself never ends in time.
+_STOPS_ITS_PARENT = "kill -STOP $PPID; sleep 1.5; kill -CONT $PPID; exec sleep 60"
+
+
 def test_an_agent_that_was_held_up_has_no_opinion() -> None:
-    """Stopped while it looks: nobody knows what it would have found."""
+    """Stopped while it looks, by what it looks at: nobody knows what it would have found."""
     code = (
         "import asyncio; from tests.contract import test_health_checks as t;"
-        "from lbctl.agent.looks import Looker; looker = Looker({})\n"
-        "async def live():\n"
-        "    print('looks', flush=True)\n"
-        "    return await looker.look(t.program('/bin/sleep', '60', timeout_s=0.5))\n"
-        "print(asyncio.run(live()).is_well)"
+        "from lbctl.agent.looks import Looker\n"
+        "look = Looker({}).look(t.shell(t._STOPS_ITS_PARENT, timeout_s=1.0))\n"
+        "print(asyncio.run(look).is_well)"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as agent:
-        assert agent.stdout is not None
-        assert agent.stdout.readline() == "looks\n"
-        os.kill(agent.pid, signal.SIGSTOP)
-        until = time.monotonic() + 1.0
-        wait_until(lambda: time.monotonic() > until, "a second")
-        os.kill(agent.pid, signal.SIGCONT)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
 
-        assert agent.stdout.read() == "None\n"
+    assert done.stdout == "None\n", done.stderr

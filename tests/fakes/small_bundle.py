@@ -18,6 +18,7 @@ from lbctl.cli.client import ApiClient
 from lbctl.errors import LbctlError
 from lbctl.layout import RunDir, StateDir
 from lbctl.spec import BundleSpec, GroupSpec, HaproxyProcess
+from tests.places import free_ports
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -139,7 +140,7 @@ def small_bundle(
     run, state = RunDir(root / "run"), StateDir(root / "state")
     for directory in (run.haproxy, run.api, run.log, state.root):
         directory.mkdir(parents=True)
-    web_port, *stats_ports = _free_ports(processes + 1)
+    web_port, *stats_ports = free_ports(processes + 1)
     run.haproxy_cfg.write_text(_HAPROXY.format(maxconn=maxconn, port=web_port))
     spec = _spec(run, state, stats_ports)
     run.spec.write_text(spec.to_json())
@@ -249,14 +250,6 @@ def _program(
         group=str(group).lower(),
         more="events=PROCESS_STATE,SUPERVISOR_STATE_CHANGE\nbuffer_size=100" if listens else "",
     )
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
 
 
 def _end_strays(run: RunDir) -> None:

@@ -4,47 +4,23 @@ from __future__ import annotations
 
 import os
 import pty
-import re
 import select
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from lbctl.errors import EXIT_OK, EXIT_VALIDATION
-from lbctl.lab.story import Engine
+from tests.demos import DEMO, ROUND_S, assert_is_complete, left_behind, one_round
 from tests.pairs import Tell
 
 pytestmark = pytest.mark.system
 
-DEMO = (sys.executable, "-m", "lbctl", "demo")
-ROUND_S = 90.0
 
-
-def left_behind() -> set[str]:
-    """Namespaces and directories of labs that exist now."""
-    namespaces = Path("/run/netns")
-    names = {path.name for path in namespaces.iterdir()} if namespaces.is_dir() else set()
-    return names | {path.name for path in Path(tempfile.gettempdir()).glob("lbctl-lab-*")}
-
-
-@pytest.mark.parametrize("engine", list(Engine))
-def test_one_round_shows_each_step_with_its_outage_and_leaves_nothing(
-    tell: Tell, engine: Engine
-) -> None:
-    before = left_behind()
-    argv = [*DEMO, "--once", f"--engine={engine}"]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=ROUND_S, check=False)
-    tell(done.stdout)
-
-    assert done.returncode == EXIT_OK, done.stderr
-    for step in ("handover", "planned stop", "host cut off", "host healed", "HAProxy killed"):
-        assert re.search(rf"✓ {step}: .* client outage \d+ ms", done.stdout), step
-    assert left_behind() == before
+def test_one_round_shows_each_step_with_its_outage_and_leaves_nothing(tell: Tell) -> None:
+    assert_is_complete(one_round(), tell)
 
 
 def test_a_vip_that_does_not_come_up_ends_it_with_an_error(tmp_path: Path) -> None:
@@ -52,34 +28,26 @@ def test_a_vip_that_does_not_come_up_ends_it_with_an_error(tmp_path: Path) -> No
     silent = tmp_path / "ucarp"
     silent.write_text("#!/bin/sh\nexec sleep 1000\n")
     silent.chmod(0o755)
-    before = left_behind()
-    done = subprocess.run(
-        [*DEMO, "--once"],
-        capture_output=True,
-        text=True,
-        timeout=ROUND_S,
-        check=False,
-        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
-    )
+    shown = one_round(PATH=f"{tmp_path}:{os.environ['PATH']}")
 
-    assert done.returncode == EXIT_VALIDATION
-    assert "the virtual IP did not come back" in done.stderr
-    assert left_behind() == before
+    assert shown.code == EXIT_VALIDATION
+    assert "the virtual IP did not come back" in shown.complained
+    assert shown.left == []
 
 
 def test_ctrl_c_ends_the_live_view_and_cleans_up() -> None:
-    before = left_behind()
     ours, theirs = pty.openpty()
     with subprocess.Popen(DEMO, stdin=theirs, stdout=theirs, stderr=theirs) as demo:
         os.close(theirs)
         said = _read_until(ours, b"Ctrl-C", ROUND_S)
+        assert left_behind(demo.pid)
         demo.send_signal(signal.SIGINT)
         said += _read_until(ours, b"cleaning up", 10.0)
         code = demo.wait(timeout=20)
     os.close(ours)
 
     assert code == EXIT_OK, said.decode(errors="replace")[-2000:]
-    assert left_behind() == before
+    assert left_behind(demo.pid) == []
 
 
 def _read_until(descriptor: int, word: bytes, within_s: float) -> bytes:

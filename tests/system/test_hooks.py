@@ -9,34 +9,30 @@ through, waits, hangs or fails.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
 import pytest
 
-from lbctl.ha.hookwatch import HOOK_RETRY_S
 from lbctl.lab import local
-from lbctl.lab.backend import serve
-from lbctl.lab.bundle import LBCTL, Node
+from lbctl.lab.bundle import Node
 from lbctl.lab.hosts import INTERFACE, Lab
-from lbctl.lab.pair import HAPROXY_CFG, PASSWORD, VIP, Pair, make_pair
+from lbctl.lab.pair import VIP, Pair, make_pair
 from lbctl.lab.probe import Probe
 from lbctl.lab.wait import wait_until
 from lbctl.layout import share
+from tests.doors import door, put_door
 from tests.pairs import (
-    DEAD_TIME_S,
     OUTAGE_MS,
     Stage,
     Tell,
     faults,
     lbctl,
-    own_lab,
     wait_well,
 )
 
@@ -44,24 +40,8 @@ pytestmark = pytest.mark.system
 
 #: The budget of a hook that vipd answers: ucarp neither sends nor reads meanwhile.
 WARM_MS = 25.0
-#: The dead time of a node with a fault: ucarp's ratio multiplies advskew / 256 too.
-DEMOTED_S = 3 * (1 + 253 / 256)
-#: Listening, dead time, the failure seen, once more as a demoted node, and two advertisements.
-LONE_S = 3 + DEAD_TIME_S + 2.5 + DEMOTED_S + 2.5 + 2 + 1
-OTHER_VIP = "10.0.1.202"
 #: A hook ends itself after this, whatever happens.
 HOOK_LIMIT_S = 1.0
-
-DOOR = """\
-#!/bin/sh
-[ "$1" = --self-test ] && exit 0
-case $(cat "$3/../hook") in
-    fail) exit 1 ;;
-    hang) exec sleep 60 ;;
-    slow) sleep 0.5 ;;
-esac
-exec "$(dirname "$0")/real/vip-up" "$@"
-"""
 
 #: Runs a hook again and again as ucarp would; prints how long each took, in milliseconds.
 STOPWATCH = """
@@ -101,31 +81,6 @@ def _stage(pair: Pair, probe: Probe, tell: Tell) -> Stage:
     probe.wait_answers(20, 2)
     probe.forget(probe.mark())
     return Stage(pair, master, backup, probe, tell)
-
-
-def put_door(node: Node) -> None:
-    """Have *node* run with the door in place of its up hook: mounted over it, for it alone."""
-    hooks = node.host.directory / "hooks"
-    real = hooks / "real"
-    real.mkdir(parents=True)
-    shutil.copy(share("hooks") / "vip-up", real)
-    shutil.copy(share("hooks") / "vip-down", hooks)
-    (hooks / "vip-up").write_text(DOOR)
-    (hooks / "vip-up").chmod(0o755)
-    (node.host.directory / "hook").write_text("open\n")
-    mount = 'mount --bind "$0" "$1" && shift && exec "$@"'
-    node.lbctl = ("unshare", "-m", "sh", "-c", mount, str(hooks), str(share("hooks")), *LBCTL)
-
-
-@contextmanager
-def door(node: Node, what: str) -> Iterator[None]:
-    """The node's up hook is ``slow``, would ``hang`` or ``fail``."""
-    state = node.host.directory / "hook"
-    state.write_text(f"{what}\n")
-    try:
-        yield
-    finally:
-        state.write_text("open\n")
 
 
 @contextmanager
@@ -227,35 +182,3 @@ def test_up_hook_that_does_not_work_demotes_its_node(stage: Stage, what: str) ->
         probe.wait_answers(20, 1)
     stage.tell(f"up hook would {what}: no answer for {probe.outage_ms(mark):.0f} ms")
     assert probe.outage_ms(mark) <= OUTAGE_MS
-
-
-def test_lone_node_serves_on_although_its_up_hook_does_not_work(tell: Tell) -> None:
-    """vipd does a hook's work when it has been demoted and nobody else has taken over."""
-    with own_lab() as lab, ExitStack() as stack:
-        for web in ("web1", "web2"):
-            serve(lab[web])
-        probes = {}
-        # Each has a VIP of its own: two lone nodes in the time of one.
-        for name, what, vip in (("a", "hang", VIP), ("b", "fail", OTHER_VIP)):
-            node = Node(lab, lab[name])
-            put_door(node)
-            stack.enter_context(door(node, what))
-            probes[what] = stack.enter_context(Probe(lab["client"], vip))
-            node.start(vip, PASSWORD, haproxy_cfg=HAPROXY_CFG)
-        began = time.monotonic_ns()
-        served = {}
-        for what, probe in probes.items():
-            wait_until(lambda p=probe: p.successes(began), LONE_S, "an answer")  # type: ignore[misc]
-            served[what] = probe.successes(began)[0].end_ns
-            tell(
-                f"up hook would {what}, no peer: {(served[what] - began) / 1e9:.1f} s to an answer"
-            )
-            assert served[what] - began <= LONE_S * 1e9
-        # The fault, and with it the lone node's extra work, must not run out.
-        steady = max(served.values()) + int((DEMOTED_S + HOOK_RETRY_S + 3) * 1e9)
-        wait_until(lambda: time.monotonic_ns() > steady, 20, "the clock")
-        for what, probe in probes.items():
-            probe.wait_answers(20, 1)
-            outage_ms = probe.outage_ms(served[what])
-            tell(f"up hook would {what}, no peer, from then on: no answer for {outage_ms:.0f} ms")
-            assert probe.failures(served[what]) == []

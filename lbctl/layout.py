@@ -72,6 +72,7 @@ class RunDir:
 
     ``haproxy/``, ``nginx/`` and ``api/`` belong to the unprivileged user; ``ha/`` and ``log/`` to
     the user who started the bundle. ``ha/`` holds the CARP password and is closed to others.
+    ``inputs/`` and ``trial/`` are his too, and the unprivileged user may read them.
     """
 
     root: Path
@@ -108,6 +109,11 @@ class RunDir:
     def haproxy_cfg(self) -> Path:
         return self.haproxy / "haproxy.cfg"
 
+    @property
+    def services_cfg(self) -> Path:
+        """Generated backends, where ``haproxy.cfg`` is the operator's own; always loaded."""
+        return self.haproxy / "services.cfg"
+
     def process_cfg(self, number: int) -> Path:
         """What lbctl adds for process *number*, 1 and up; number 0: for all under nbproc."""
         return self.haproxy / ("nbproc.cfg" if number == 0 else f"proc-{number:02d}.cfg")
@@ -120,6 +126,10 @@ class RunDir:
     def runtime_socket(self, number: int) -> Path:
         """The Runtime API of process *number*, 1 and up."""
         return self.haproxy / f"{number:02d}.sock"
+
+    def master_socket(self, number: int) -> Path:
+        """The master of the program whose first process is *number*."""
+        return self.haproxy / f"master-{number:02d}.sock"
 
     @property
     def certs(self) -> Path:
@@ -191,6 +201,34 @@ class RunDir:
         return self.root / "api" / "api.sock"
 
     @property
+    def inputs(self) -> Path:
+        """The operator's files as they were last found good: one file for each *generation*."""
+        return self.root / "inputs"
+
+    @property
+    def inputs_lock(self) -> Path:
+        """Held by whoever writes there."""
+        return self.inputs / "lock"
+
+    @property
+    def current_generation(self) -> Path:
+        """A link to the newest one."""
+        return self.inputs / "current"
+
+    def generation(self, number: int) -> Path:
+        """The one with this number, 1 and up."""
+        return self.inputs / f"{number:06d}.json"
+
+    def verdict(self, task: str) -> Path:
+        """What *task* last found."""
+        return self.inputs / f"verdict-{task}.json"
+
+    @property
+    def trial(self) -> Path:
+        """A run dir for files that are judged before they are taken; gone afterwards."""
+        return self.root / "trial"
+
+    @property
     def log(self) -> Path:
         return self.root / "log"
 
@@ -226,6 +264,11 @@ class StateDir:
     def history(self) -> Path:
         """Those of the events that are asked for months later."""
         return self.root / "history.jsonl"
+
+    @property
+    def server_states(self) -> Path:
+        """What the operator wants of single servers: drain, maint, weights."""
+        return self.root / "server-states.json"
 
     @property
     def ha(self) -> Path:

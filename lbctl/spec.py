@@ -14,10 +14,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lbctl.errors import UnreachableError
+from lbctl.model.peers import LOCAL
 
 #: How HAProxy is told the number of its threads, by version.
 ThreadsIn = Literal["process file", "first file", "limit"]
 CheckKind = Literal["http", "tcp", "command", "link", "program"]
+
+Task = Literal["stage", "certs"]
+#: Supervised, and started when they are wanted: they read the operator's files and end.
+TASKS: tuple[Task, ...] = ("stage", "certs")
 
 #: How late a native node's packet may be: timers and the wire, seconds.
 _LATE_S = 0.003
@@ -163,14 +168,17 @@ class BundleSpec:
         haproxy_version: ``2.6.12``.
         haproxy_model: ``processes`` (2.5 and later) or ``nbproc``.
         processes: every HAProxy process.
-        programs: names of all supervised programs, in the order of the picture.
+        programs: names of all supervised programs that run, in the order of the picture.
         binds: what the generated frontend listens on; empty with the operator's own haproxy.cfg.
         group: the first group of virtual addresses; None: a plain load balancer.
         config_dir: the operator's directory, absolute.
         state_dir: absolute.
         more_groups: further groups (engine ``native``), each elected by itself.
         checks: what the addresses depend on beside ``track``.
-        digests: part of the configuration -> digest of what both nodes should have alike.
+        digests: part of the configuration -> digest of what both nodes should have alike; renewed
+            when the operator's files are read again, as *binds* are.
+        tasks: names of the supervised programs that end.
+        peer_host: see :class:`lbctl.haproxy.processes.ProcessModel`.
     """
 
     version: str
@@ -189,6 +197,8 @@ class BundleSpec:
     more_groups: tuple[GroupSpec, ...] = ()
     checks: tuple[CheckSpec, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
+    tasks: tuple[str, ...] = TASKS
+    peer_host: str = LOCAL
 
     @property
     def groups(self) -> tuple[GroupSpec, ...]:

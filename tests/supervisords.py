@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lbctl.bundle.rpc import SupervisorClient
+from lbctl.bundle.xmlrpc import encode_call
 from lbctl.errors import SupervisorError
+from lbctl.lab.local import UnixConnection
 from lbctl.programs import Program, ProgramState
 
 ROOT = Path(__file__).parents[1]
@@ -59,6 +61,14 @@ class Supervisord:
             return bool(self.programs())
         except SupervisorError:
             return False
+
+    def restart(self) -> None:
+        """Ask for everything to be stopped and started anew."""
+        connection = UnixConnection(self.root / "supervisor.sock", 2.0)
+        head = {"Content-Type": "text/xml"}
+        connection.request("POST", "/RPC2", encode_call("supervisor.restart"), head)
+        assert connection.getresponse().status == 200
+        connection.close()
 
     def until(self, name: str, claim: Callable[[Program], bool], within_s: float = 4.0) -> float:
         """Wait until the program is as claimed; return the monotonic time."""

@@ -1,9 +1,9 @@
 """
 The agent: knows what runs, starts again what hangs or was given up, and remembers what happened.
 
-Several loops over one program table and one event log. It touches no address and no file of
-others; what it cannot reach it says and tries again. A loop that ends with an error ends the
-process: supervisord starts it again, and the log tells it where it was.
+Several loops over one program table and one event log. It has HAProxy follow what is wanted, and
+touches no address and no file of others; what it cannot reach it says and tries again. A loop that
+ends with an error ends the process: supervisord starts it again, and the log tells it where it was.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from lbctl.agent.changes import changes
@@ -21,12 +23,18 @@ from lbctl.agent.eventlog import Event, EventLog
 from lbctl.agent.hang import HangWatch
 from lbctl.agent.health import HealthChecks
 from lbctl.agent.hooks import HookRunner
+from lbctl.agent.inputs import Inputs
 from lbctl.agent.table import Note, ProgramTable
+from lbctl.agent.tasks import Tasks
 from lbctl.agent.vipd import VipdClient
-from lbctl.errors import SupervisorError, VipdError
-from lbctl.layout import RunDir
+from lbctl.errors import SupervisorError, UnreachableError, VipdError
+from lbctl.follow.follower import Follower
+from lbctl.follow.host import HostWorld
+from lbctl.follow.overrides import Overrides
+from lbctl.layout import RunDir, StateDir
+from lbctl.model.names import backend_name
 from lbctl.programs import ProgramEvents, Programs, ProgramState
-from lbctl.spec import BundleSpec
+from lbctl.spec import BundleSpec, read_spec
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +63,13 @@ class Agent:
             spec, self.vipd, self.note, is_stopping=lambda: self.table.is_stopping
         )
         self._hooks = HookRunner(spec, self.vipd, self.note) if self.vipd else None
+        overrides = Overrides(StateDir(Path(spec.state_dir)).server_states)
+        self.world = HostWorld(spec, run, programs)
+        self.follower = Follower(self.world, overrides, backend_name, self.note)
+        self._tasks = Tasks(run, programs)
+        self.inputs = Inputs(
+            spec, run, self.table, self._tasks, self.follower, self.note, self._renew
+        )
         self._programs = programs
         self._sync_wanted = asyncio.Event()
         self._vipd_known = deque(_vipd_keys(events.since(0)), maxlen=VIPD_EVENTS_KNOWN)
@@ -73,6 +88,8 @@ class Agent:
                     self._revive_forever(),
                     self._copy_vipd_events(),
                     self.checks.run(),
+                    self.follower.run(),
+                    self.inputs.run(),
                     *([self._hooks.run()] if self._hooks else []),
                 )
             ]
@@ -91,10 +108,23 @@ class Agent:
             f"{len(spec.processes)} process(es){held}"
         )
         self.note("bundle", text, {"version": spec.version, "hostname": spec.hostname})
+        self._say_what_changed()
+
+    def _say_what_changed(self) -> None:
         recorded = self.events.newest("config")
-        found = changes(recorded.fields if recorded else None, spec)
+        found = changes(recorded.fields if recorded else None, self.spec)
         if found is not None:
             self.note("config", *found)
+
+    def _renew(self) -> None:
+        """The operator's files were read again: what the hosts compare is another."""
+        try:
+            now = read_spec(self.run_dir.spec)
+        except UnreachableError as error:
+            log.warning("%s; the digests shown are the old ones", error)
+            return
+        self.spec = replace(self.spec, digests=now.digests, binds=now.binds)
+        self._say_what_changed()
 
     def note(self, kind: str, text: str, fields: Mapping[str, Any]) -> None:
         """Record an event and log it."""
@@ -107,6 +137,9 @@ class Agent:
 
     async def _follow(self, program_events: ProgramEvents) -> None:
         async for event in program_events:
+            self._tasks.on_event(event)
+            if event.state in (ProgramState.STARTING, ProgramState.RUNNING):
+                self.follower.process_restarted(event.program)
             note = self.table.apply(event)
             if note is not None:
                 self._note_programs([note])

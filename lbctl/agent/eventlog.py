@@ -27,7 +27,7 @@ MAX_BYTES = 1 << 20
 #: Kept in memory: what a watcher may have missed and still gets.
 KEPT = 1000
 #: What an operator asks for months later; programs cannot push it out of its file.
-LASTING: Final = frozenset({"role", "handover", "pause", "command", "config", "bundle"})
+LASTING: Final = frozenset({"role", "handover", "pause", "command", "config", "bundle", "reload"})
 
 
 @dataclass(frozen=True, slots=True)

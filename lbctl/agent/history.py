@@ -15,7 +15,7 @@ from lbctl.layout import StateDir
 
 #: Moves, what asked for them, and what they may have come from.
 KINDS: Final = frozenset(
-    {"role", "handover", "fault", "pause", "command", "config", "bundle", "link", "peer"}
+    {"role", "handover", "fault", "pause", "command", "config", "bundle", "link", "peer", "reload"}
 )
 _HELD: Final = "MASTER"
 

@@ -43,9 +43,14 @@ async def status(agent: Agent) -> dict[str, Any]:
             "model": spec.haproxy_model,
             "processes": [_process(agent, process) for process in spec.processes],
         },
+        "apply": agent.follower.status(),
         "digests": dict(spec.digests),
         "log": counters,
-        "warnings": [*_warnings(agent, counters), *([ha_error] if ha_error else [])],
+        "warnings": [
+            *_warnings(agent, counters),
+            *agent.follower.warnings(),
+            *([ha_error] if ha_error else []),
+        ],
         "events": [asdict(event) for event in agent.events.last(EVENTS_SHOWN)],
     }
 

@@ -1,8 +1,9 @@
 """
 Every supervised program as the agent knows it, and what is worth telling about its changes.
 
-Pure: supervisord's answers and events go in, notes come out. An event names no pid before the
-program is RUNNING, so the table is also given supervisord's full answer soon after each event.
+Pure: supervisord's answers and events go in, notes come out. Tasks are not in it: that they end is
+as it should be. An event names no pid before the program is RUNNING, so the table is also given
+supervisord's full answer soon after each event.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lbctl.programs import Program, ProgramEvent, ProgramState
+from lbctl.spec import TASKS
 
 _ALIVE = frozenset({ProgramState.STARTING, ProgramState.RUNNING, ProgramState.STOPPING})
 #: STARTING after one of these is a restart; after STOPPED somebody asked for it.
@@ -87,6 +89,8 @@ class ProgramTable:
         """Take in supervisord's answer about all programs; notes on those found FATAL."""
         notes = []
         for name, program in states.items():
+            if name in TASKS:
+                continue
             row = self.rows.setdefault(name, Row(name, program.group))
             row.group = program.group
             is_same_life = program.pid == row.pid and row.started is not None
@@ -107,7 +111,7 @@ class ProgramTable:
         if event.is_bundle_stopping:
             self.is_stopping = True
             return Note("the bundle stops", {}, "bundle")
-        if not event.program:
+        if not event.program or event.program in TASKS:
             return None
         row = self.rows.setdefault(event.program, Row(event.program, event.group))
         pid = event.pid or row.pid

@@ -32,12 +32,12 @@ WHY_MAX = 80
 async def handover(request: web.Request) -> web.Response:
     """Move the addresses to the peer; ``{"force": false}``."""
     agent = request.app[AGENT]
-    asked = await _asked(request, {"force": False})
-    force = asked["force"]
+    wanted = await asked(request, {"force": False})
+    force = wanted["force"]
     if not isinstance(force, bool):
         raise web.HTTPBadRequest(reason='"force" is true or false')
     vipd, group = _vipd(agent, "handover")
-    by = _record(agent, request, "handover", " --force" if force else "")
+    by = record(agent, request, "handover", " --force" if force else "")
     limit_s = group.drain_s + HANDOVER_EXTRA_S
     try:
         report = await vipd.handover(force=force, limit_s=limit_s)
@@ -49,15 +49,15 @@ async def handover(request: web.Request) -> web.Response:
 async def pause(request: web.Request) -> web.Response:
     """The addresses are not to move; ``{"why": "", "for_s": null}``."""
     agent = request.app[AGENT]
-    asked = await _asked(request, {"why": "", "for_s": None})
-    why, for_s = asked["why"], asked["for_s"]
+    wanted = await asked(request, {"why": "", "for_s": None})
+    why, for_s = wanted["why"], wanted["for_s"]
     if not isinstance(why, str) or len(why) > WHY_MAX or not why.isprintable():
         raise web.HTTPBadRequest(reason=f'"why" is one line of at most {WHY_MAX} characters')
     if for_s is not None and not _is_duration(for_s):
         raise web.HTTPBadRequest(reason=f'"for_s" is null or seconds, 1 to {PAUSE_MAX_S:.0f}')
     vipd, _ = _vipd(agent, "pause")
     long = "" if for_s is None else f" for {for_s:g} s"
-    by = _record(agent, request, "pause", long + (f": {why}" if why else ""))
+    by = record(agent, request, "pause", long + (f": {why}" if why else ""))
     try:
         answer = await vipd.pause(by=by, why=why, for_s=for_s, limit_s=WORD_S)
     except VipdError as error:
@@ -69,7 +69,7 @@ async def resume(request: web.Request) -> web.Response:
     """They may move again; no body."""
     agent = request.app[AGENT]
     vipd, _ = _vipd(agent, "resume")
-    by = _record(agent, request, "resume", "")
+    by = record(agent, request, "resume", "")
     try:
         answer = await vipd.resume(by=by, limit_s=WORD_S)
     except VipdError as error:
@@ -84,7 +84,7 @@ def _vipd(agent: Agent, what: str) -> tuple[VipdClient, GroupSpec]:
     raise VipdRefusedError(text, EXIT_NOT_MASTER)
 
 
-async def _asked(request: web.Request, defaults: dict[str, Any]) -> dict[str, Any]:
+async def asked(request: web.Request, defaults: dict[str, Any]) -> dict[str, Any]:
     """The body's keys over *defaults*; HTTP 400 for a body that is no such object."""
     wanted = f"a JSON object like {json.dumps(defaults)} is wanted"
     try:
@@ -102,7 +102,7 @@ def _is_duration(value: object) -> bool:
     return 1 <= value <= PAUSE_MAX_S
 
 
-def _record(agent: Agent, request: web.Request, what: str, more: str) -> str:
+def record(agent: Agent, request: web.Request, what: str, more: str) -> str:
     """Note who asked; the name, and the host it was asked on."""
     uid, pid = _asker(request)
     by = f"{_name_of(uid)}@{agent.spec.hostname}"

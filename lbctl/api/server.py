@@ -21,9 +21,10 @@ from lbctl.agent.agent import Agent
 from lbctl.agent.eventlog import KEPT, Event
 from lbctl.agent.status import stats, status, unready
 from lbctl.agent.vipd import VipdRefusedError
+from lbctl.api import apply
 from lbctl.api.commands import handover, pause, resume
 from lbctl.api.served import AGENT
-from lbctl.errors import EXIT_USAGE, LbctlError, UnreachableError
+from lbctl.errors import EXIT_USAGE, LbctlError, UnreachableError, UsageError
 
 #: A comment this often finds readers that went away, seconds.
 BEAT_S = 15.0
@@ -44,6 +45,10 @@ def build(agent: Agent) -> web.Application:
             web.get("/v1/status", _status),
             web.get("/v1/stats", _stats),
             web.get("/v1/events", _events),
+            web.get("/v1/services", apply.services),
+            web.post("/v1/server", apply.server),
+            web.post("/v1/reload", apply.reload),
+            web.post("/v1/confirm", apply.confirm),
             web.post("/v1/handover", handover),
             web.post("/v1/pause", pause),
             web.post("/v1/resume", resume),
@@ -84,6 +89,8 @@ async def _errors_as_json(request: web.Request, handler: _Handler) -> web.Stream
         return _error(error.status, f"{request.method} {request.path}: {error.reason}", EXIT_USAGE)
     except VipdRefusedError as error:
         return _error(409, str(error), error.code, error.report)
+    except UsageError as error:
+        return _error(400, str(error), error.exit_code)
     except UnreachableError as error:
         return _error(503, str(error), error.exit_code)
     except LbctlError as error:

@@ -200,7 +200,8 @@ def main(argv: list[str]) -> NoReturn:
     try:
         root = argv[1]
         with open(spec_path(root), encoding="utf-8") as stream:  # noqa: PTH123 (no pathlib here)
-            programs = tuple(json.load(stream)["programs"])
+            spec = json.load(stream)
+            programs = (*spec["programs"], *spec["tasks"])
     except (IndexError, OSError, ValueError, KeyError, TypeError) as error:
         sys.stderr.write(f"logd: reading RUN_DIR/bundle.json: {error!r}; nothing to do\n")
         sys.exit(EXIT_UNEXPECTED)

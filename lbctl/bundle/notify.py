@@ -90,7 +90,7 @@ class Service:
         self._notifier.send("WATCHDOG=1")
 
     def _on_stopping(self, _event: Any) -> None:
-        # SIGHUP stops everything too, only to start it again: that is no end of the service.
+        # A restart stops everything too, only to start it again: that is no end of the service.
         if self._supervisord.options.mood == SupervisorStates.SHUTDOWN:
             self._notifier.send("STOPPING=1", "STATUS=stopping")
         else:

@@ -20,21 +20,30 @@ A second lack is mended beside it: between fork and exec a child has supervisor'
 that a SIGTERM in these few milliseconds is lost, and the program is killed only after stopwaitsecs.
 Signals are blocked across the fork, and unblocked in the child once they have their default effect.
 
+SIGHUP, for supervisord the word to stop and start everything, is the operator's word to read his
+files again here: the agent gets it.
+
 Its descriptors lie above the ones that supervisor closes in its children and on SIGHUP.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from supervisor import events, supervisord
+from supervisor import events
+from supervisor.loggers import LevelsByName
 from supervisor.medusa import asyncore_25
-from supervisor.states import ProcessStates
+from supervisor.options import ServerOptions
+from supervisor.states import ProcessStates, SupervisorStates
+from supervisor.supervisord import Supervisor
 
 FIRST_DESCRIPTOR = 64
 
@@ -56,6 +65,9 @@ PAST_S = 0.01
 
 EVENTS = (events.ProcessStateEvent, events.SupervisorStateChangeEvent)
 WAITING = (ProcessStates.STARTING, ProcessStates.BACKOFF, ProcessStates.STOPPING)
+
+#: Who gets SIGHUP.
+AGENT = "agent"
 
 
 class Wakeup:
@@ -128,6 +140,37 @@ class Wakeup:
         signal.setitimer(signal.ITIMER_REAL, min(ahead) + PAST_S if ahead else 0.0)
 
 
+class Options(ServerOptions):
+    """Supervisor's own; its loop never hears of a SIGHUP, and somebody else does."""
+
+    on_hangup: Callable[[], None]
+
+    def get_signal(self) -> int | None:
+        """The next signal for the loop; of one kind there is never more than one."""
+        number: int | None = super().get_signal()  # type: ignore[no-untyped-call]
+        if number != signal.SIGHUP:
+            return number
+        self.on_hangup()
+        return None
+
+
+def pass_on(bundle: Supervisor) -> None:
+    """The operator's word, to the agent."""
+    options = bundle.options
+    say = options.logger.log
+    if options.mood != SupervisorStates.RUNNING:
+        say(LevelsByName.WARN, "SIGHUP: the bundle stops, so that no file is read again")
+        return
+    group = bundle.process_groups.get(AGENT)
+    pid = group.processes[AGENT].pid if group is not None else 0
+    if not pid:
+        what = "SIGHUP: there is no agent that could read the files again; send it once more later"
+        say(LevelsByName.WARN, what)
+        return
+    say(LevelsByName.INFO, f"SIGHUP: passed on to the agent, pid {pid}")
+    options.kill(pid, signal.SIGHUP)
+
+
 def let_children_take_signals() -> None:
     """From now on a forked child obeys signals from its first moment."""
 
@@ -161,7 +204,23 @@ def main() -> None:
     sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
     Wakeup().install()
     let_children_take_signals()
-    supervisord.main()  # type: ignore[no-untyped-call]
+    _supervise()
+
+
+def _supervise() -> None:
+    """As ``supervisor.supervisord.main``, whose loop begins anew when a client asks for that."""
+    is_first, mood = True, SupervisorStates.RESTARTING
+    while mood >= SupervisorStates.RESTARTING:
+        options: Any = Options()  # type: ignore[no-untyped-call]
+        options.realize(None, doc=__doc__)
+        options.first, options.test = is_first, False
+        bundle = Supervisor(options)  # type: ignore[no-untyped-call]
+        options.on_hangup = partial(pass_on, bundle)
+        with contextlib.suppress(asyncore_25.ExitNow):
+            bundle.main()  # type: ignore[no-untyped-call]
+        options.close_httpservers()
+        options.close_logger()
+        is_first, mood = False, options.mood
 
 
 if __name__ == "__main__":

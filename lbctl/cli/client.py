@@ -12,18 +12,22 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lbctl.errors import (
     EXIT_NOT_MASTER,
+    ConfigError,
     LbctlError,
     NotMasterError,
+    Problem,
     UnreachableError,
     UsageError,
+    ValidationError,
 )
 from lbctl.layout import RunDir
 
 ANSWER_S = 5.0
+_WITH_PROBLEMS: Final = {error.exit_code: error for error in (ConfigError, ValidationError)}
 
 
 class NotDoneError(UnreachableError):
@@ -58,6 +62,7 @@ class ApiClient:
         UnreachableError: no agent, no answer in time, or one that makes no sense.
         NotDoneError: it was tried, and came to nothing.
         NotMasterError: asked of a BACKUP what only a MASTER can do.
+        ConfigError, ValidationError: the operator's files are refused, with every problem.
         UsageError: the question makes no sense to it.
         LbctlError: the agent refused; its own words.
     """
@@ -123,6 +128,9 @@ def _refusal(status: int, body: bytes) -> LbctlError:
     except (ValueError, KeyError, TypeError):
         text, code = f"HTTP {status}: {body[:200]!r}", 0
         report = None
+    if code in _WITH_PROBLEMS and isinstance(report, dict):
+        problems = [Problem(one["where"], one["what"]) for one in report.get("problems", ())]
+        return _WITH_PROBLEMS[code](problems or [Problem("the agent", text)])
     if code == EXIT_NOT_MASTER:
         return NotMasterError(text)
     if isinstance(report, dict) and code == UnreachableError.exit_code:

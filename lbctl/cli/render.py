@@ -18,8 +18,17 @@ from lbctl.cli.options import (
     RunDirOption,
     StateDirOption,
 )
+from lbctl.errors import LbctlError
+from lbctl.follow.generation import read_generation
+from lbctl.follow.host import version_of
+from lbctl.follow.takes import what_it_takes
+from lbctl.follow.texts import is_ours, without_token
+from lbctl.haproxy.abilities import Abilities
 from lbctl.launch.configuration import Dirs
 from lbctl.launch.rehearse import masked, texts
+from lbctl.settings.load import load
+from lbctl.settings.transfer import restart_keys
+from lbctl.spec import read_spec
 
 
 def render(
@@ -27,7 +36,8 @@ def render(
         bool, typer.Option("--once", help="Render one time and end, as without it.")
     ] = False,
     diff: Annotated[
-        bool, typer.Option("--diff", help="Only what differs from the run dir.")
+        bool,
+        typer.Option("--diff", help="Only what differs from the run dir, and what that takes."),
     ] = False,
     config_dir: ConfigDirOption = CONFIG_DIR,
     run_dir: RunDirOption = RUN_DIR,
@@ -35,8 +45,15 @@ def render(
 ) -> None:
     """Print every file that a start would write into the run dir; passwords are masked."""
     del once
-    written, secrets = texts(Dirs.at(config_dir, run_dir, state_dir), os.environ)
-    print(masked(_difference(written) if diff else _listing(written), secrets), end="")
+    dirs = Dirs.at(config_dir, run_dir, state_dir)
+    written, secrets = texts(dirs, os.environ)
+    if not diff:
+        print(masked(_listing(written), secrets), end="")
+        return
+    difference = _difference(written)
+    print(masked(difference, secrets), end="")
+    for line in () if not difference else _what_it_takes(dirs, written):
+        print(masked(f"# {line}", secrets))
 
 
 def _listing(written: Mapping[Path, str]) -> str:
@@ -54,8 +71,24 @@ def _difference(written: Mapping[Path, str]) -> str:
     )
 
 
+def _what_it_takes(dirs: Dirs, written: Mapping[Path, str]) -> tuple[str, ...]:
+    """Where a bundle runs on these directories; what is set at run time alone is not in it."""
+    run = dirs.run
+    try:
+        spec = read_spec(run.spec)
+    except LbctlError:
+        return ("it takes: a start; no bundle runs on this --run-dir",)
+    there = [path for path in run.haproxy.iterdir() if is_ours(path.name)]
+    before = {path.name: "".join(_lines(path)) for path in there}
+    after = {path.name: text for path, text in written.items() if path.parent == run.haproxy}
+    told = what_it_takes(before, after, Abilities.of(version_of(spec.haproxy_version)))
+    keys = restart_keys(read_generation(run).settings, load(dirs.config, environ=os.environ))
+    return (*told, f"a restart of lbctl, for {', '.join(keys)}") if keys else told
+
+
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(errors="surrogateescape").splitlines(keepends=True)
+        text = path.read_text(errors="surrogateescape")
+        return without_token(text).splitlines(keepends=True)
     except OSError:
         return []

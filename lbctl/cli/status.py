@@ -25,7 +25,7 @@ from lbctl.cli.status_view import draw
 from lbctl.errors import SupervisorError, UnreachableError, VipdError
 from lbctl.layout import RunDir
 from lbctl.programs import Program
-from lbctl.spec import read_spec
+from lbctl.spec import TASKS, read_spec
 
 #: The agent answers within a third of a second, or hangs.
 AGENT_S = 2.0
@@ -75,7 +75,7 @@ async def _without_agent(run: RunDir) -> dict[str, Any] | None:
         "uptime_s": max(0.0, time.time() - spec.started_at),
         "ha": ha,
         "ha_error": ha_error,
-        "programs": [_as_row(program) for program in states.values()],
+        "programs": [_as_row(one) for one in states.values() if one.name not in TASKS],
         "haproxy": {
             "version": spec.haproxy_version,
             "model": spec.haproxy_model,

@@ -44,7 +44,9 @@ async def _live(spec: BundleSpec, run: RunDir) -> None:
     programs = SupervisorClient(run.supervisor_socket)
     agent = Agent(spec, run, programs, events)
     life = asyncio.ensure_future(_work(agent, programs))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, life.cancel)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, life.cancel)
+    loop.add_signal_handler(signal.SIGHUP, agent.inputs.on_hangup)
     runner = await serve(build(agent), run.api_socket)
     try:
         await life

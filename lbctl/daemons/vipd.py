@@ -68,6 +68,7 @@ async def _live(spec: BundleSpec, run: RunDir) -> None:
             "status": desk.on_status,
             "handover": desk.on_handover,
             "health": desk.on_health,
+            "digests": desk.on_digests,
             "pause": desk.on_pause,
             "resume": desk.on_resume,
         },

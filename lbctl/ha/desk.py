@@ -96,6 +96,13 @@ class Desk:
         self._vipd.soon(self._vipd.judge())
         return {"ok": True}
 
+    async def on_digests(self, word: Mapping[str, Any]) -> Answer:
+        """The operator's files are others now: the peer is told."""
+        digests = {str(name): str(digest) for name, digest in dict(word["digests"]).items()}
+        if self._greeter is not None:
+            self._greeter.renew(digests)
+        return {"ok": True}
+
     async def on_pause(self, word: Mapping[str, Any]) -> Answer:
         """Nothing moves by itself from now on."""
         for_s = _length(word.get("for_s"))

@@ -1,7 +1,8 @@
 """
 vipd's Unix socket: one JSON object a line, one answer a line; a stream is the last of its answers.
 
-Anybody whom the socket's mode lets in may ask; only the user who runs vipd may give it a role.
+Anybody whom the socket's mode lets in may ask; only the user who runs vipd may give it a role, or
+say what this node's files are.
 Nobody who asks may keep others from asking: who says nothing is hung up on, and of all users but
 the one who runs vipd so many are served at once, and no more.
 """
@@ -43,8 +44,8 @@ Answer = dict[str, Any]
 Ask = Callable[[Mapping[str, Any]], Awaitable[Answer]]
 Stream = Callable[[Mapping[str, Any]], AsyncIterator[Answer]]
 
-#: Operations that change the role: for the hooks alone.
-_PRIVILEGED = frozenset({"role"})
+#: For the hooks, and for who may read the operator's files.
+_PRIVILEGED = frozenset({"role", "digests"})
 #: What comes of values that nobody thought of.
 _ODD = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
 

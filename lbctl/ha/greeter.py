@@ -126,6 +126,12 @@ class Greeter:
         self._has_news = True
         self._wake.set()
 
+    def renew(self, digests: Mapping[str, str]) -> None:
+        """What the files of this node are from now on."""
+        if self._spec.digests != digests:
+            self._spec = replace(self._spec, digests=dict(digests))
+            self.changed()
+
     def peers(self) -> tuple[Neighbour, ...]:
         """Known nodes, freshest first."""
         return self._neighbours.all(self._clock())

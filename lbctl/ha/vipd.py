@@ -30,7 +30,7 @@ from lbctl.ha.strangers import BAD_DIGEST, OWN_SOURCE
 from lbctl.ha.track import Tracker
 from lbctl.layout import RunDir
 from lbctl.programs import Program, ProgramEvent, ProgramEvents, Programs, ProgramState
-from lbctl.spec import BundleSpec
+from lbctl.spec import TASKS, BundleSpec
 
 log = logging.getLogger(__name__)
 
@@ -255,6 +255,8 @@ class Vipd:
     async def _on_event(self, event: ProgramEvent) -> None:
         if event.is_bundle_stopping:
             await self.stop("stopping")
+            return
+        if event.program in TASKS:
             return
         self._c.tracker.feed(event, time.monotonic())
         if event.state in (ProgramState.STARTING, ProgramState.RUNNING):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lbctl.lab.wait import LabError
+from lbctl.spec import TASKS
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -85,7 +86,7 @@ def ask_line(path: Path, request: dict[str, object], timeout: float = 2.0) -> di
 
 def programs(path: Path, timeout: float = 2.0) -> dict[str, tuple[str, int]]:
     """
-    State and pid (0: none) of every program of the supervisord on *path*, by name.
+    State and pid (0: none) of every program of the supervisord on *path*, by name, without tasks.
 
     Raises:
         LabError: no answer, or a fault.
@@ -97,4 +98,4 @@ def programs(path: Path, timeout: float = 2.0) -> dict[str, tuple[str, int]]:
     except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
         message = f"{path}: getAllProcessInfo: {error!r}"
         raise LabError(message) from error
-    return {one["name"]: (one["statename"], one["pid"]) for one in raw}
+    return {one["name"]: (one["statename"], one["pid"]) for one in raw if one["name"] not in TASKS}

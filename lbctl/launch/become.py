@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -29,6 +30,8 @@ def become_supervisord(run: RunDir, locks: Sequence[int]) -> NoReturn:
     os.environ.setdefault("TMPDIR", str(run.root))
     sys.stdout.flush()
     sys.stderr.flush()
+    # The operator's word to read the files again; until supervisord hears it, it ends nothing.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0, inheritable=True)
     place(locks)

@@ -1,30 +1,37 @@
 """
 The configuration that is to run: the operator's files and lb.yaml become the text of every file
-that HAProxy and nginx load. It reads the config dir and writes nothing.
+that HAProxy and nginx load. It writes nothing.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lbctl.errors import Problem, RenderError, ValidationError
-from lbctl.haproxy.cfg import Absent, binds_of, nothing_is_absent, problems_of
+from lbctl.errors import ConfigError, Problem
+from lbctl.follow.overrides import Overrides
+from lbctl.haproxy.cfg import Absent, binds_of, has_peers, nothing_is_absent, problems_of
 from lbctl.haproxy.cpus import Cpus, usable_cpus
 from lbctl.haproxy.processes import ProcessModel, plan_processes
 from lbctl.haproxy.version import HaproxyVersion
+from lbctl.launch.absent import not_on_this_host
 from lbctl.launch.collect import Collector
+from lbctl.launch.inputs import Inputs, read_inputs
 from lbctl.launch.ports import Claim
+from lbctl.launch.texts import HaproxyTexts, claims_of, haproxy_texts
 from lbctl.layout import ConfigDir, RunDir, StateDir
+from lbctl.model.peers import LOCAL
 from lbctl.nginx.check import Dialect
-from lbctl.render.haproxy import generated_cfg, process_files
+from lbctl.render.haproxy import process_files
 from lbctl.render.nginx import front_door, nginx_files
 from lbctl.settings.model import Settings
 
 #: A path with one of these would mean something else in one of the files that name it.
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+@=,:~")
+#: The section that lbctl writes.
+_PEERS = "\npeers lbctl\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,94 +107,177 @@ HERE = Place()
 class Configuration:
     """
     Attributes:
+        inputs: the operator's files that it was made of.
         model: HAProxy's processes.
-        source: the operator's file that HAProxy's configuration comes from; None: generated.
-        texts: every file by path, all for the unprivileged user; process files hold a password.
+        haproxy: what is balanced.
+        added: by path, what lbctl adds for each process; with a password.
+        nginx: by path, its files.
         certs: by path in the run dir, what ``certs/*.pem`` hold.
         claims: the ports that HAProxy is to listen on.
         binds: of the generated frontend; empty with the operator's own file.
-        password: of the stats listeners.
         warnings: what works, and is worth a thought.
     """
 
+    inputs: Inputs
     model: ProcessModel
-    source: Path | None
-    texts: Mapping[Path, str]
+    haproxy: HaproxyTexts
+    added: Mapping[Path, str]
+    nginx: Mapping[Path, str]
     certs: Mapping[Path, bytes]
     claims: tuple[Claim, ...]
     binds: tuple[str, ...]
-    password: str | None
     warnings: tuple[str, ...]
+
+    @property
+    def source(self) -> Path | None:
+        """The operator's file that HAProxy's configuration comes from; None: generated."""
+        return None if self.inputs.source is None else Path(self.inputs.source.path)
+
+    @property
+    def password(self) -> str | None:
+        """Of the stats listeners."""
+        return self.inputs.password
+
+    @property
+    def texts(self) -> dict[Path, str]:
+        """Every file, all for the unprivileged user."""
+        return {**self.haproxy.by_path, **self.added, **self.nginx}
+
+    def with_states(self, state: StateDir) -> Configuration:
+        """Servers that the operator has drained are drained from the first moment on."""
+        states = Overrides(state.server_states)
+        return replace(self, haproxy=self.haproxy.with_states(states))
 
 
 def configure(
-    dirs: Dirs, settings: Settings, facts: HostFacts, place: Place = HERE
+    dirs: Dirs,
+    settings: Settings,
+    facts: HostFacts,
+    place: Place = HERE,
+    inputs: Inputs | None = None,
 ) -> Configuration:
     """
     Read and render everything.
+
+    Args:
+        inputs: the operator's files; None: they are read now.
 
     Raises:
         ValidationError, ConfigError: with every problem.
     """
     collector = Collector()
-    model = collector.attempt(
-        lambda: plan_processes(settings.haproxy, dirs.run, facts.cpus, facts.version)
-    )
-    certs = collector.attempt(lambda: _read_certs(dirs))
-    password = collector.attempt(lambda: read_stats_password(settings))
-    sourced = collector.attempt(lambda: _haproxy_text(dirs, settings, has_certs=bool(certs)))
-    if model is not None and sourced is not None:
-        processes = place.processes(settings, len(model.processes))
-        collector.add(_own_problems(sourced, place, processes, facts))
-        collector.add(_bind_problems(settings, sourced, place.absent, has_certs=bool(certs)))
+    read = collector.attempt(lambda: inputs or read_inputs(dirs.config, settings))
+    model = collector.attempt(lambda: _model(dirs.run, settings, facts, place, read or Inputs()))
+    haproxy = None
+    if read is not None and model is not None:
+        known, planned = read, model
+        haproxy = collector.attempt(
+            lambda: haproxy_texts(dirs.run, settings, known, facts.version, planned)
+        )
+        collector.add(_bind_problems(settings, known, place.absent))
+        if haproxy is not None:
+            processes = place.processes(settings, len(planned.processes))
+            own = haproxy.by_path[dirs.run.haproxy_cfg]
+            collector.add(_own_problems(own, known, place, processes, facts))
     collector.raise_if_any()
+    assert read is not None
     assert model is not None
-    assert certs is not None
-    assert sourced is not None
-    text, source = sourced.text, sourced.path
-    tls = (settings.http.tls_bind,) if certs else ()
-    return Configuration(
+    assert haproxy is not None
+    return _configuration(dirs, settings, facts, read, model, haproxy)
+
+
+def moved(
+    tried: Configuration, dirs: Dirs, settings: Settings, facts: HostFacts, place: Place
+) -> Configuration:
+    """What was tried in another run dir, for that of *dirs*, but for what is balanced."""
+    model = _model(dirs.run, settings, facts, place, tried.inputs)
+    text = tried.haproxy.by_path[tried.haproxy.main]
+    return replace(
+        tried,
         model=model,
-        source=source,
-        texts={
-            dirs.run.haproxy_cfg: text,
-            **_process_texts(dirs, settings, facts, model, password),
-            **_nginx_texts(dirs, facts, text),
-        },
-        certs=certs,
-        claims=_claims(text, source, settings, model),
-        binds=(settings.http.bind, *tls) if source is None else (),
-        password=password,
-        warnings=model.warnings,
+        added=_added(dirs, settings, facts, model, tried.inputs.password),
+        nginx=_nginx_texts(dirs, facts, text),
     )
+
+
+def _configuration(
+    dirs: Dirs,
+    settings: Settings,
+    facts: HostFacts,
+    inputs: Inputs,
+    model: ProcessModel,
+    haproxy: HaproxyTexts,
+) -> Configuration:
+    tls = (settings.http.tls_bind,) if inputs.certs else ()
+    text = haproxy.by_path[dirs.run.haproxy_cfg]
+    return Configuration(
+        inputs=inputs,
+        model=model,
+        haproxy=haproxy,
+        added=_added(dirs, settings, facts, model, inputs.password),
+        nginx=_nginx_texts(dirs, facts, text),
+        certs={dirs.run.certs / name: pem for name, pem in inputs.certs.items()},
+        claims=(
+            *claims_of(haproxy, inputs, settings),
+            *_stats_claims(settings, model),
+            *_peer_claims(settings, model, haproxy),
+        ),
+        binds=(settings.http.bind, *tls) if inputs.source is None else (),
+        warnings=(*model.warnings, *haproxy.notes),
+    )
+
+
+def _model(
+    run: RunDir, settings: Settings, facts: HostFacts, place: Place, inputs: Inputs
+) -> ProcessModel:
+    peer_host = _peer_host(settings, place, inputs)
+    return plan_processes(settings.haproxy, run, facts.cpus, facts.version, peer_host=peer_host)
+
+
+def _peer_host(settings: Settings, place: Place, inputs: Inputs) -> str:
+    """
+    What this host is called among peers.
+
+    Raises:
+        ConfigError: none of those in lb.yaml is this host.
+    """
+    source, hosts = inputs.source, settings.haproxy.peers.hosts
+    if source is not None and source.kind == "cfg" and has_peers(source.text):
+        return ""
+    if not hosts:
+        return LOCAL
+    own = [address for address in hosts if not not_on_this_host(address)]
+    if own or place.is_any_host:
+        return (*own, hosts[0])[0]
+    what = f"{', '.join(hosts)}: none of them is an address of this host: name both hosts' own ones"
+    raise ConfigError([Problem("haproxy.peers.hosts", what)])
 
 
 def _own_problems(
-    sourced: _Sourced, place: Place, processes: int, facts: HostFacts
+    text: str, inputs: Inputs, place: Place, processes: int, facts: HostFacts
 ) -> tuple[Problem, ...]:
     """What HAProxy may accept in the operator's file, and this bundle cannot run."""
-    if sourced.path is None:
+    source = inputs.source
+    if source is None:
         return ()
     return problems_of(
-        sourced.text,
+        text,
         absent=place.absent,
         processes=processes,
         runs_as=place.runs_as,
         is_nbproc=facts.version.has_native_nbproc,
         threads_in=facts.version.threads_in,
-        name=str(sourced.path),
+        name=source.path,
     )
 
 
-def _bind_problems(
-    settings: Settings, sourced: _Sourced, absent: Absent, *, has_certs: bool
-) -> tuple[Problem, ...]:
+def _bind_problems(settings: Settings, inputs: Inputs, absent: Absent) -> tuple[Problem, ...]:
     """Keys that would have HAProxy bind an address that is not there."""
     http, stats = settings.http, settings.haproxy.stats.bind
     binds = {}
-    if sourced.path is None:
+    if inputs.source is None:
         binds["http.bind"] = http.bind
-        if has_certs:
+        if inputs.certs:
             binds["http.tls_bind"] = http.tls_bind
     # An operator's file does not say where the statistics are.
     named = [
@@ -204,7 +294,7 @@ def _bind_problems(
     )
 
 
-def _process_texts(
+def _added(
     dirs: Dirs, settings: Settings, facts: HostFacts, model: ProcessModel, password: str | None
 ) -> dict[Path, str]:
     return process_files(
@@ -230,85 +320,17 @@ def _nginx_texts(dirs: Dirs, facts: HostFacts, haproxy_cfg: str) -> dict[Path, s
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Sourced:
-    """HAProxy's configuration, and the operator's file it comes from."""
-
-    text: str
-    path: Path | None
-
-
-def _haproxy_text(dirs: Dirs, settings: Settings, *, has_certs: bool) -> _Sourced:
-    own, template = dirs.config.haproxy_cfg, dirs.config.haproxy_template
-    has_own, has_template = _exists(own), _exists(template)
-    if has_own and has_template:
-        what = f"there is also {template.name}, and only one of them can run: remove one"
-        raise ValidationError([Problem(str(own), what)])
-    if has_own:
-        return _Sourced(_read(own).decode("utf-8", "surrogateescape"), own)
-    path = template if has_template else None
-    text = generated_cfg(settings, dirs.run, has_certs=has_certs, template=path)
-    return _Sourced(text, path)
-
-
-def _exists(path: Path) -> bool:
-    """A link that leads nowhere counts: it is meant to be there."""
-    try:
-        path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise ValidationError([Problem(str(path), f"cannot be read: {error.strerror}")]) from error
-    return True
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except IsADirectoryError as error:
-        what = "it is a directory; a file to mount that is missing becomes one"
-        raise ValidationError([Problem(str(path), what)]) from error
-    except OSError as error:
-        raise ValidationError([Problem(str(path), f"cannot be read: {error.strerror}")]) from error
-
-
-def _read_certs(dirs: Dirs) -> dict[Path, bytes]:
-    try:
-        paths = sorted(dirs.config.certs.glob("*.pem"))
-    except OSError as error:
-        what = f"cannot be read: {error.strerror}"
-        raise ValidationError([Problem(str(dirs.config.certs), what)]) from error
-    return {dirs.run.certs / path.name: _read(path) for path in paths}
-
-
-def read_stats_password(settings: Settings) -> str | None:
-    """
-    The password of the stats listeners, without its trailing newline; None: none is asked for.
-
-    Raises:
-        ValidationError: its file cannot be read.
-    """
-    name = settings.haproxy.stats.password_file
-    if name is None:
-        return None
-    try:
-        return _read(Path(name)).decode().removesuffix("\n")
-    except UnicodeDecodeError as error:
-        raise RenderError([Problem(name, "the stats password is not UTF-8")]) from error
-
-
-def _claims(
-    text: str, source: Path | None, settings: Settings, model: ProcessModel
-) -> tuple[Claim, ...]:
-    name = "http.bind" if source is None else str(source)
+def _stats_claims(settings: Settings, model: ProcessModel) -> Iterator[Claim]:
     stats = settings.haproxy.stats.bind.removeprefix("[").removesuffix("]")
-    return (
-        *(
-            Claim(name if source is None else f"{name}:{b.line}", "HAProxy", b.address, b.port)
-            for b in binds_of(text)
-        ),
-        *(
-            Claim("haproxy.stats.port_base", "HAProxy", stats, process.stats_port)
-            for process in model.processes
-        ),
-    )
+    for process in model.processes:
+        yield Claim("haproxy.stats.port_base", "HAProxy", stats, process.stats_port)
+
+
+def _peer_claims(settings: Settings, model: ProcessModel, haproxy: HaproxyTexts) -> Iterator[Claim]:
+    """Where the processes hear of each other's stick tables, if one is copied at all."""
+    if not model.peer_host or _PEERS not in haproxy.target.before:
+        return
+    host = "127.0.0.1" if model.peer_host == LOCAL else model.peer_host
+    for process in model.processes:
+        port = settings.haproxy.peers.port_base + process.number - 1
+        yield Claim("haproxy.peers.port_base", "HAProxy", host, port)

@@ -18,6 +18,7 @@ from lbctl.errors import Problem, ValidationError
 CAPABILITIES = {
     "CHOWN": 0,
     "DAC_OVERRIDE": 1,
+    "DAC_READ_SEARCH": 2,
     "FOWNER": 3,
     "KILL": 5,
     "SETGID": 6,

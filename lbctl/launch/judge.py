@@ -104,6 +104,7 @@ def judge_host(request: Request, settings: Settings, warn: Warn) -> Host:
         may_bind="NET_BIND_SERVICE" in have,
         may_bound="SETPCAP" in have,
         may_nice=is_native and "SYS_NICE" in have,
+        may_read_all="DAC_READ_SEARCH" in have,
     )
     checks = check_specs(settings.ha)
     return Host(fit(privileges), binaries, version, nginx, groups, checks, settings.ha.drain_s)

@@ -26,6 +26,8 @@ class Kind(Enum):
     USER = "unprivileged user"
     NETWORK = "root without anything but NET_ADMIN, NET_RAW and perhaps SYS_NICE"
     NOTHING = "root without any capability"
+    JUDGE = "root that reads what belongs to others, and lets programs judge it as themselves"
+    READER = "root that reads what belongs to others"
 
 
 _CAPABILITIES = {
@@ -33,6 +35,11 @@ _CAPABILITIES = {
     Kind.USER: (),
     Kind.NETWORK: ("net_admin", "net_raw", "sys_nice"),
     Kind.NOTHING: (),
+    Kind.JUDGE: (
+        *("chown", "dac_override", "kill", "setgid", "setuid", "setpcap"),
+        *("net_bind_service",),
+    ),
+    Kind.READER: ("dac_read_search",),
 }
 
 
@@ -46,6 +53,7 @@ class Privileges:
         may_bind: NET_BIND_SERVICE can be handed on.
         may_bound: the bounding set can be made smaller (SETPCAP).
         may_nice: SYS_NICE is there and wanted, for a vipd that speaks CARP itself.
+        may_read_all: DAC_READ_SEARCH is there: container engines give DAC_OVERRIDE alone.
     """
 
     setpriv: str
@@ -54,6 +62,7 @@ class Privileges:
     may_bind: bool = True
     may_bound: bool = True
     may_nice: bool = False
+    may_read_all: bool = False
 
     def prefix(self, kind: Kind) -> tuple[str, ...]:
         """The command line up to the program of *kind*."""
@@ -65,6 +74,8 @@ class Privileges:
     def _dropped(self, kind: Kind) -> list[str]:
         is_had = {"net_bind_service": self.may_bind, "sys_nice": self.may_nice}
         keep = tuple(name for name in _CAPABILITIES[kind] if is_had.get(name, True))
+        if not self.may_read_all:
+            keep = tuple("dac_override" if one == "dac_read_search" else one for one in keep)
         words = []
         if kind in (Kind.SERVER, Kind.USER):
             wanted = ",".join(("-all", *(f"+{name}" for name in keep)))

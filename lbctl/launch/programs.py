@@ -19,6 +19,7 @@ from lbctl.haproxy.processes import ProcessModel
 from lbctl.launch.privileges import Kind, Privileges
 from lbctl.layout import RunDir
 from lbctl.render.supervisor import FOR_EVER, Output, Supervised, shell_line
+from lbctl.spec import Task
 
 #: Who speaks CARP; None: nobody, a plain balancer.
 Engine = Literal["ucarp", "native"] | None
@@ -67,7 +68,7 @@ def supervised(scene: Scene) -> tuple[Supervised, ...]:
     elif scene.engine == "native":
         vipd = _daemon(scene, "vipd", _SPEAKER, Kind.NETWORK)
         programs.append(replace(vipd, stop_wait_s=_leaving_s(scene)))
-    programs.append(_daemon(scene, "agent", _AGENT, Kind.USER, "nice", "-n", "5"))
+    programs += [_agent(scene), *_tasks(scene)]
     return (*programs, _logd(scene))
 
 
@@ -146,11 +147,36 @@ def _leaving_s(scene: Scene) -> int:
     return math.ceil(scene.drain_s) + 2
 
 
-def _daemon(scene: Scene, name: str, priority: int, kind: Kind, *before: str) -> Supervised:
+def _agent(scene: Scene) -> Supervised:
+    # SIGHUP reaches it whenever somebody sends one: until it has a handler it is not to end by it.
+    return _daemon(scene, "agent", _AGENT, Kind.USER, "nice", "-n", "5", shell="trap '' HUP; ")
+
+
+def _tasks(scene: Scene) -> list[Supervised]:
+    """Whatever they are about when the bundle stops is not wanted any more."""
+    kinds: dict[Task, Kind] = {"stage": Kind.JUDGE, "certs": Kind.READER}
+    return [
+        Supervised(
+            name,
+            _line(scene, name, kind, *_python(scene, name)),
+            _AGENT,
+            str(scene.run.root),
+            stop_wait_s=0,
+            autostart=False,
+            start_retries=0,
+            is_task=True,
+        )
+        for name, kind in kinds.items()
+    ]
+
+
+def _daemon(
+    scene: Scene, name: str, priority: int, kind: Kind, *before: str, shell: str = ""
+) -> Supervised:
     argv = [*scene.privileges.prefix(kind), *before, *_python(scene, name)]
     return Supervised(
         name,
-        shell_line(argv, scene.run.log_fifo(name), Output.PROTOCOL),
+        shell_line(argv, scene.run.log_fifo(name), Output.PROTOCOL, before=shell),
         priority,
         str(scene.run.root),
         stop_wait_s=1,

@@ -15,23 +15,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from lbctl.errors import LbctlError, Problem
+from lbctl.errors import LbctlError
 from lbctl.haproxy.cfg import nothing_is_absent
 from lbctl.launch import host, identity, tree
 from lbctl.launch.absent import not_on_this_host, only_on_the_master
 from lbctl.launch.collect import Collector
 from lbctl.launch.configuration import Configuration, Dirs, HostFacts, Place, configure
-from lbctl.launch.hooks_d import hook_programs, hooks_d_problems, hooks_d_warnings
+from lbctl.launch.hooks_d import hook_programs
+from lbctl.launch.inputs import read_inputs
 from lbctl.launch.judge import Host, judge_host
-from lbctl.launch.looks import look_problems, look_warnings
-from lbctl.launch.ports import clashes
-from lbctl.launch.programs import program_names
 from lbctl.launch.request import Request
 from lbctl.launch.start import supervisor_text
-from lbctl.launch.verify import files_of, nginx_claims, verify
+from lbctl.launch.trial import Trial, tried
 from lbctl.layout import RunDir, StateDir
 from lbctl.settings.load import load
-from lbctl.settings.model import Settings
 from lbctl.spec import BundleSpec, read_spec
 
 _MASK = "***"
@@ -56,46 +53,17 @@ def rehearse(dirs: Dirs, environ: Mapping[str, str]) -> tuple[list[str], list[st
     fit_host = collector.attempt(lambda: judge_host(Request(), settings, warnings.append))
     collector.raise_if_any()
     assert fit_host is not None
-    with _stage(dirs, fit_host) as staged:
-        facts = _facts(fit_host, _ANY_NODE)
-        configuration = configure(staged, settings, facts, _place(dirs, fit_host))
-        account = fit_host.privileges.account
-        tree.make(staged.run, account, (), own=())
-        tree.write(files_of(configuration, fit_host.privileges))
-        accepted, said = verify(
-            staged,
-            configuration,
-            fit_host.privileges,
-            fit_host.binaries,
-            fit_host.nginx.options,
-            may_bind=fit_host.privileges.may_bind,
+    with _room_for(dirs, fit_host) as elsewhere:
+        trial = Trial(
+            elsewhere,
+            settings,
+            fit_host,
+            _facts(fit_host, _ANY_NODE),
+            _place(dirs, fit_host),
+            _running(dirs.run),
         )
-        collector.add(clashes([*configuration.claims, *nginx_claims(staged, accepted)]))
-    looks, doubts = _look(dirs, settings, configuration, fit_host)
-    collector.add(looks)
-    collector.add(hooks_d_problems(dirs.config, fit_host.privileges))
-    collector.raise_if_any()
-    return _what_is_right(dirs, configuration, fit_host), [
-        *warnings,
-        *doubts,
-        *hooks_d_warnings(dirs.config),
-        *configuration.warnings,
-        *accepted.warnings,
-        *said,
-    ]
-
-
-def _look(
-    dirs: Dirs, settings: Settings, configuration: Configuration, fit_host: Host
-) -> tuple[list[Problem], list[str]]:
-    """What ``ha.track`` asks for and is not here: wrong where the bundle runs, else a warning."""
-    spec = _running(dirs.run)
-    names = program_names(configuration.model, settings.ha.engine)
-    groups = spec.groups if spec else ()
-    found = list(look_problems(fit_host.checks, fit_host.privileges, names, groups))
-    if spec is not None:
-        return found, list(look_warnings(fit_host.checks))
-    return [], [f"{problem}; another host may have it" for problem in found]
+        configuration, said = tried(trial, read_inputs(dirs.config, settings))
+    return _what_is_right(dirs, configuration, fit_host), [*warnings, *said]
 
 
 def _what_is_right(dirs: Dirs, configuration: Configuration, fit_host: Host) -> list[str]:
@@ -132,6 +100,7 @@ def texts(dirs: Dirs, environ: Mapping[str, str]) -> tuple[dict[Path, str], tupl
     fit_host = replace(fit_host, groups=spec.groups if spec else ())
     facts = _facts(fit_host, identity.read_node_id(dirs.state) or _ANY_NODE)
     configuration = configure(dirs, settings, facts, _place(dirs, fit_host))
+    configuration = configuration.with_states(dirs.state)
     written = {
         **configuration.texts,
         dirs.run.supervisord_conf: supervisor_text(dirs, configuration, fit_host),
@@ -184,18 +153,17 @@ def _room(run: RunDir) -> Path:
 
 
 @contextmanager
-def _stage(dirs: Dirs, fit_host: Host) -> Iterator[Dirs]:
+def _room_for(dirs: Dirs, fit_host: Host) -> Iterator[Dirs]:
     room = _room(dirs.run)
     with tree.writing("TMPDIR", room):
         root = Path(tempfile.mkdtemp(prefix="lbctl-check-", dir=room))
     try:
         # The unprivileged user must get through; what is secret has modes of its own.
         root.chmod(0o755)
-        staged = replace(dirs, run=RunDir(root / "run"), state=StateDir(root / "state"))
-        staged.run.root.mkdir(mode=0o755)
-        staged.state.root.mkdir(mode=0o755)
+        elsewhere = replace(dirs, run=RunDir(root / "run"), state=StateDir(root / "state"))
+        elsewhere.state.root.mkdir(mode=0o755)
         account = fit_host.privileges.account
-        identity.ensure_self_signed(staged.state, account, os.uname().nodename)
-        yield staged
+        identity.ensure_self_signed(elsewhere.state, account, os.uname().nodename)
+        yield elsewhere
     finally:
         shutil.rmtree(root, ignore_errors=True)

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from lbctl import __version__
 from lbctl.errors import ValidationError
+from lbctl.follow.generation import write_generation
 from lbctl.ha.ucarp import launch_script
 from lbctl.haproxy.cfg import nothing_is_absent
 from lbctl.launch import host, identity, locks, tree
@@ -24,16 +25,18 @@ from lbctl.launch.become import become_supervisord
 from lbctl.launch.collect import Collector
 from lbctl.launch.configuration import Configuration, Dirs, HostFacts, Place, configure
 from lbctl.launch.digests import digests
+from lbctl.launch.inputs import Inputs
 from lbctl.launch.judge import Host, Warn, judge_configuration, judge_host, judge_network
 from lbctl.launch.listening import Listening
 from lbctl.launch.programs import Scene, program_names, supervised
 from lbctl.launch.request import Request, read_request
+from lbctl.launch.stage import generation_of
 from lbctl.launch.tree import File
 from lbctl.launch.verify import files_of, working_directory
 from lbctl.render.supervisor import supervisord_conf
 from lbctl.settings.load import load
 from lbctl.settings.model import Settings
-from lbctl.spec import BundleSpec
+from lbctl.spec import TASKS, BundleSpec
 
 
 def start(
@@ -87,18 +90,21 @@ def prepare(
     configuration = configure(
         dirs, settings, facts, Place(absent, runs_as=host.names_of(fit_host.privileges.account))
     )
-    stage(dirs, configuration, fit_host)
+    configuration = configuration.with_states(dirs.state)
+    lay_down(dirs, configuration, fit_host)
     for warning in (*configuration.warnings, *judge_configuration(dirs, configuration, fit_host)):
         warn(warning)
     if fit_host.groups:
         judge_network(fit_host.groups, request, listening, warn)
-    alike = _digests(dirs, settings, configuration, fit_host, request)
+    alike = _digests(dirs, settings, configuration.inputs, fit_host, request)
     spec = _spec(dirs, facts, configuration, fit_host, alike)
+    with tree.writing("--run-dir", dirs.run.inputs):
+        write_generation(dirs.run, generation_of(1, settings, configuration, dirs.run))
     tree.write(_last_files(dirs, configuration, fit_host, request, spec))
     return spec
 
 
-def stage(dirs: Dirs, configuration: Configuration, fit_host: Host) -> None:
+def lay_down(dirs: Dirs, configuration: Configuration, fit_host: Host) -> None:
     """
     Write what HAProxy and nginx load into an empty run dir.
 
@@ -106,9 +112,9 @@ def stage(dirs: Dirs, configuration: Configuration, fit_host: Host) -> None:
         ValidationError: it cannot be written.
     """
     account = fit_host.privileges.account
-    programs = program_names(configuration.model, fit_host.engine)
+    programs = (*program_names(configuration.model, fit_host.engine), *TASKS)
     tree.clear(dirs.run)
-    tree.make(dirs.run, account, programs, own=("ucarp", "vipd", "logd"))
+    tree.make(dirs.run, account, programs, own=("ucarp", "vipd", "logd", *TASKS))
     tree.own_state(dirs.state, account)
     tree.write(files_of(configuration, fit_host.privileges))
 
@@ -130,14 +136,14 @@ def _lock(dirs: Dirs) -> tuple[int, int]:
 def _digests(
     dirs: Dirs,
     settings: Settings,
-    configuration: Configuration,
+    inputs: Inputs,
     fit_host: Host,
     request: Request,
 ) -> dict[str, str]:
     """What the peer is told of this configuration; nothing where there is none."""
     if request.password is None:
         return {}
-    return digests(dirs, settings, configuration, fit_host.groups, request.password)
+    return digests(dirs.config, settings, inputs, fit_host.groups, request.password)
 
 
 def _spec(
@@ -166,6 +172,7 @@ def _spec(
         more_groups=tuple(more),
         checks=fit_host.checks,
         digests=alike,
+        peer_host=configuration.model.peer_host,
     )
 
 

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lbctl.errors import Problem, ValidationError
@@ -21,6 +21,7 @@ from lbctl.layout import SOCKET_PATH_MAX_BYTES, RunDir, StateDir
 _PUBLIC = 0o755
 _USERS = 0o750
 _CLOSED = 0o700
+_GROUPS = 0o640
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class File:
 def path_problems(run: RunDir) -> list[Problem]:
     """Sockets whose path would be longer than the kernel takes, told by the longest."""
     sockets = (
-        run.runtime_socket(1),
+        run.master_socket(1),
         run.api_socket,
         run.nginx_socket,
         run.supervisor_socket,
@@ -72,7 +73,7 @@ def clear(run: RunDir) -> None:
         ValidationError: something cannot be removed.
     """
     with writing("--run-dir", run.root):
-        for path in (run.haproxy, run.nginx, run.api, run.ha, run.log):
+        for path in (run.haproxy, run.nginx, run.api, run.ha, run.log, run.inputs, run.trial):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
@@ -104,6 +105,7 @@ def make(run: RunDir, account: Account, programs: Iterable[str], own: Iterable[s
             _give(path, _USERS, theirs)
         _directory(run.ha, _CLOSED, None)
         _directory(run.log, _PUBLIC, None)
+        _shared(run.inputs, account)
         starters = frozenset(own)
         for program in programs:
             # The group reads: logd, which has no capability to read what it does not own.
@@ -137,9 +139,13 @@ def own_state(state: StateDir, account: Account) -> None:
         os.chown(state.root, account.uid, account.gid)
 
 
-def write(files: Iterable[File]) -> None:
+def write(files: Iterable[File], *, gid: int = -1) -> None:
     """
     Write files that are not there yet, each with its owner and mode before its content.
+
+    Args:
+        files: all of them.
+        gid: of files without an account; -1: the starter's own.
 
     Raises:
         ValidationError: one cannot be written.
@@ -149,6 +155,8 @@ def write(files: Iterable[File]) -> None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(file.path, flags, 0o600)
             with os.fdopen(descriptor, "wb") as stream:
+                if gid >= 0:
+                    os.fchown(descriptor, -1, gid)
                 os.fchmod(descriptor, file.mode)
                 if file.account is not None and os.geteuid() == 0:
                     os.fchown(descriptor, file.account.uid, file.account.gid)
@@ -158,6 +166,45 @@ def write(files: Iterable[File]) -> None:
 def _directory(path: Path, mode: int, account: Account | None) -> None:
     path.mkdir(mode=_CLOSED)
     _give(path, mode, account)
+
+
+def lay_out(run: RunDir, files: Iterable[File], account: Account) -> None:
+    """
+    Write *files* below *run*, which is not there yet, for programs that are to judge them.
+
+    All of it stays this user's, so that nobody can lead it astray: the others read. But for
+    ``nginx/``, in the end: nginx writes there, whatever it is asked.
+
+    Raises:
+        ValidationError: it cannot be written.
+    """
+    with writing("--run-dir", run.root):
+        _shared(run.root, account)
+        made = {run.root}
+        for file in files:
+            for path in reversed(file.path.parents):
+                if path.is_relative_to(run.root) and path not in made:
+                    _shared(path, account)
+                    made.add(path)
+            write([replace(file, mode=_GROUPS, account=None)], gid=account.gid)
+        if run.nginx in made and os.geteuid() == 0:
+            os.chown(run.nginx, account.uid, account.gid)
+
+
+def remove(run: RunDir) -> None:
+    """Take away what :func:`lay_out` made, or had begun to; links in it lead nowhere."""
+    with suppress(FileNotFoundError):
+        if os.geteuid() == 0:
+            # Whoever writes there would keep it from ever being empty.
+            os.chown(run.nginx, 0, 0, follow_symlinks=False)
+    shutil.rmtree(run.root, ignore_errors=True)
+
+
+def _shared(path: Path, account: Account) -> None:
+    """A directory of this user that *account* may enter and read."""
+    path.mkdir(mode=_CLOSED)
+    os.chown(path, -1, account.gid)
+    path.chmod(_USERS)
 
 
 def _give(path: Path, mode: int, account: Account | None) -> None:

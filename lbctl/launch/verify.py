@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from lbctl.errors import CheckError
 from lbctl.haproxy.check import check_configuration
 from lbctl.launch.collect import Collector
 from lbctl.launch.configuration import Configuration, Dirs
@@ -85,14 +86,16 @@ def _ask_haproxy(
 ) -> tuple[str, ...]:
     # The programs' files differ in nothing but numbers: one verdict is everybody's.
     first = configuration.model.programs[0]
-    source = configuration.source
-    shown = {dirs.run.haproxy_cfg: str(source) if source else "haproxy.cfg (generated)"}
-    return check_configuration(
-        binary,
-        configuration.model.files(first, dirs.run),
-        run_as=privileges.account.name if privileges.is_root else None,
-        shown=shown,
-    )
+    try:
+        return check_configuration(
+            binary,
+            configuration.model.files(first, dirs.run),
+            run_as=privileges.account.name if privileges.is_root else None,
+            shown=configuration.haproxy.shown,
+            peer=configuration.model.peer(first),
+        )
+    except CheckError as error:
+        raise CheckError(map(configuration.haproxy.of_service, error.problems)) from error
 
 
 @contextmanager

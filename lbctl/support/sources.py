@@ -16,6 +16,7 @@ from typing import Any, Final
 from lbctl import __version__
 from lbctl.agent.eventlog import older
 from lbctl.layout import ConfigDir, RunDir, StateDir
+from lbctl.spec import TASKS
 from lbctl.support import host
 from lbctl.support.certificates import describe
 from lbctl.support.gather import Source, call, command, file
@@ -132,7 +133,10 @@ def _of_the_operator(config: ConfigDir) -> Iterator[Source]:
 def _of_the_run_dir(run: RunDir) -> Iterator[Source]:
     yield call("run/LISTING.txt", partial(listing, run.root))
     for path in _files(run.root):
-        is_private = path == run.password or path.is_relative_to(run.certs)
+        # A generation holds keys; what was said of one does not.
+        is_verdict = path in (run.verdict(task) for task in TASKS)
+        places = (run.certs, run.trial, *(() if is_verdict else (run.inputs,)))
+        is_private = path == run.password or any(map(path.is_relative_to, places))
         if path.suffix in _RENDERED and not is_private:
             yield file(f"run/{path.relative_to(run.root)}", path)
 

@@ -114,19 +114,20 @@ def test_the_socket_is_closed_to_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="another user can be had by root alone")
-def test_another_user_may_ask_and_may_not_give_a_role(tmp_path: Path) -> None:
+@pytest.mark.parametrize("op", ["role", "digests"])
+def test_another_user_may_ask_and_may_not_say_what_is(tmp_path: Path, op: str) -> None:
     """Asked from a process of another user, as the agent would."""
     tmp_path.chmod(0o755)
     for parent in list(tmp_path.parents)[:3]:
         parent.chmod(parent.stat().st_mode | 0o011)
 
     async def run() -> list[dict[str, Any]]:
-        door = Door(tmp_path / "s", {"status": _echo, "role": _echo}, {})
+        door = Door(tmp_path / "s", {"status": _echo, op: _echo}, {})
         async with await door.open(mode=0o666, gid=-1):
             script = (
                 "import socket,sys;s=socket.socket(1,1);s.connect(sys.argv[1]);"
                 "f=s.makefile('rw');"
-                'f.write(\'{"op":"status"}\\n{"op":"role","role":"MASTER"}\\n\');f.flush();'
+                f'f.write(\'{{"op":"status"}}\\n{{"op":"{op}"}}\\n\');f.flush();'
                 "print(f.readline()+f.readline())"
             )
             asker = await asyncio.create_subprocess_exec(
@@ -138,8 +139,8 @@ def test_another_user_may_ask_and_may_not_give_a_role(tmp_path: Path) -> None:
             await asker.wait()
         return [json.loads(line) for line in text.splitlines() if line]
 
-    status, role = asyncio.run(run())
+    status, refused = asyncio.run(run())
 
     assert status["ok"] is True
-    assert role["ok"] is False
-    assert "uid 65534" in role["error"]
+    assert refused["ok"] is False
+    assert "uid 65534" in refused["error"]

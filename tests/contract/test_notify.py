@@ -101,10 +101,10 @@ def test_a_stop_is_told_and_nothing_after_it(supervisord: Supervisord, manager: 
         manager.next(0.0001)
 
 
-def test_a_hangup_is_no_stop_and_the_next_life_speaks_too(
+def test_a_restart_is_no_stop_and_the_next_life_speaks_too(
     supervisord: Supervisord, manager: Manager
 ) -> None:
-    supervisord.process.send_signal(signal.SIGHUP)
+    supervisord.restart()
 
     assert manager.until("STATUS=starting all programs anew")
     assert _is_heard_as_ready(supervisord, manager)

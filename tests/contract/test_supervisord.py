@@ -111,12 +111,12 @@ def test_an_idle_supervisord_takes_its_turn_once_a_second(tmp_path: Path) -> Non
         assert sleeps() - before <= 6
 
 
-def test_it_survives_a_hangup_with_its_wakeup(tmp_path: Path) -> None:
+def test_it_starts_everything_anew_with_its_wakeup(tmp_path: Path) -> None:
     with running(tmp_path, program("web", "sleep 60", startsecs=0)) as supervisord:
         supervisord.until("web", runs)
         pid = supervisord.programs()["web"].pid
         began = time.monotonic()
-        supervisord.process.send_signal(signal.SIGHUP)
+        supervisord.restart()
         while True:
             try:
                 supervisord.until("web", lambda seen: seen.pid not in (0, pid))

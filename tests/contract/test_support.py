@@ -70,15 +70,8 @@ def _plant(root: Path) -> tuple[ConfigDir, RunDir, StateDir, list[str]]:
     """Directories of a bundle that ran, with secrets; the words that must not come out."""
     config, run = ConfigDir(root / "config"), RunDir(root / "run")
     state = StateDir(root / "state")
-    for place in (
-        config.nginx_d,
-        config.certs,
-        config.hooks_d,
-        run.haproxy,
-        run.certs,
-        run.ha,
-        state.ha,
-    ):
+    operators = (config.nginx_d, config.certs, config.hooks_d)
+    for place in (*operators, run.haproxy, run.certs, run.ha, run.inputs, run.trial, state.ha):
         place.mkdir(parents=True)
     state.pause.write_text('{"is_on": true}')
     config.haproxy_cfg.write_text(_CFG)
@@ -87,7 +80,7 @@ def _plant(root: Path) -> tuple[ConfigDir, RunDir, StateDir, list[str]]:
     (config.nginx_d / "users.htpasswd").write_text(f"joe:{{PLAIN}}{MARK}h\n")
     (config.hooks_d / "up").write_text(f"curl https://hooks.example.com/{MARK}\n")
     # No place that anybody knows: what is in these directories is never read.
-    for place in (config.hooks_d, config.certs, run.certs):
+    for place in (config.hooks_d, config.certs, run.certs, run.inputs, run.trial):
         (place / "own.conf").write_text(f"say {MARK}o to them\n")
     pem = make_pair("lb1.example.org")
     for place in (config.certs / "a.pem", run.certs / "a.pem", state.self_signed):
@@ -100,6 +93,7 @@ def _plant(root: Path) -> tuple[ConfigDir, RunDir, StateDir, list[str]]:
         CheckSpec("web", "http", "http://a/", headers=(("X-Odd", f"{MARK}b1"),)),
         CheckSpec("db", "command", argv=("/bin/check", "--token", f"{MARK}b2")),
     )
+    _plant_inputs(run)
     run.spec.write_text(bundle_spec(checks=checks).to_json())
     run.supervisord_log.write_text(f"spawnerr: {CARP} and {STATS}\n")
     log = EventLog(state.events, "n", history=state.history)
@@ -107,6 +101,12 @@ def _plant(root: Path) -> tuple[ConfigDir, RunDir, StateDir, list[str]]:
     log.append("fault", f"web: http://joe:{MARK}e1@a/ gave 503", {"token": f"{MARK}e2"})
     key_lines = pem[pem.index("PRIVATE KEY-----") :].splitlines()[1:3]
     return config, run, state, [MARK, *key_lines]
+
+
+def _plant_inputs(run: RunDir) -> None:
+    run.generation(1).write_text(f'{{"certs": "{MARK}g"}}')
+    run.current_generation.symlink_to(run.generation(1).name)
+    run.verdict("stage").write_text('{"code": 0}')
 
 
 def _options(config: ConfigDir, run: RunDir, state: StateDir) -> list[str]:
@@ -154,6 +154,7 @@ def test_what_helps_is_in_it(archive: tuple[dict[str, str], list[str], Path]) ->
         "run/haproxy/proc-01.cfg": "insecure-password ***",
         "run/bundle.json": "haproxy_version",
         "run/supervisord.log": "spawnerr: *** and ***",
+        "run/inputs/verdict-stage.json": '"code": 0',
         "state/history.jsonl": "BACKUP -> MASTER: ***",
         "host/certificates.txt": "CN=lb1.example.org",
         "host/ip-addr.txt": "lo:",

@@ -237,18 +237,23 @@ def test_without_variables_it_is_a_plain_balancer(stopped: Service) -> None:
     assert re.fullmatch(r"no virtual IP; HAProxy [\d.]+, \d process\(es\)", told)
 
 
-def test_there_is_no_reload(service: Service) -> None:
-    refused = service.on.run("systemctl", "reload", "lbctl", check=False)
+def test_a_reload_has_the_files_read_again_and_starts_nothing_anew(service: Service) -> None:
+    before = service.show("MainPID")
 
-    assert refused.returncode != 0
-    assert "not applicable" in refused.stderr
-    assert service.show("ActiveState") == "active"
+    def log() -> str:
+        return service.on.run("cat", "/run/lbctl/supervisord.log").stdout
+
+    service.on.run("systemctl", "reload", "lbctl")
+    wait_until(lambda: "SIGHUP: passed on to the agent" in log(), 5, "the word")
+
+    assert (service.show("MainPID"), service.show("ActiveState")) == (before, "active")
+    assert "restart" not in log()
 
 
 def test_the_journal_names_the_program_of_each_line_and_no_password(service: Service) -> None:
     lines = service.on.run("journalctl", "-q", "-t", "lbctl", "-o", "cat").stdout.splitlines()
     own = re.compile(
-        r"(haproxy-\d\d|nginx|ucarp|vipd|agent|logd) \| |lbctl: (error|warning): |  \S"
+        r"(haproxy-\d\d|nginx|ucarp|vipd|agent|logd|stage|certs) \| |lbctl: (error|warning): |  \S"
     )
     warned = {line for line in lines if line.startswith("lbctl: warning")}
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from lbctl.bundle.rpc import SupervisorClient
 from lbctl.lab.bundle import Node
 from lbctl.lab.pair import HAPROXY_CFG, PASSWORD, VIP
 from lbctl.lab.process import pids_in
 from lbctl.lab.wait import wait_until
+from lbctl.spec import read_spec
 from tests.faults import kill_everything
 from tests.natives import (
     BUSY_MS,
@@ -78,6 +82,36 @@ def test_another_haproxy_cfg_on_one_node_is_named_on_both(stage: Stage) -> None:
     finally:
         backup.configure(haproxy_cfg=HAPROXY_CFG)
         backup.stop()
+
+
+def test_files_that_are_read_again_differ_for_as_long_as_they_do(stage: Stage) -> None:
+    pair, other = stage.pair, HAPROXY_CFG + "# other\n"
+    began = [node.programs() for node in pair.nodes]
+    try:
+        stage.backup.configure(haproxy_cfg=other)
+        read_again(stage.backup)
+        for node in pair.nodes:
+            assert "haproxy.cfg" in wait_found(node, "configuration differs")
+        stage.master.configure(haproxy_cfg=other)
+        read_again(stage.master)
+        wait_until(lambda: not any(map(differs, pair.nodes)), SPREAD_S, "both to be alike")
+        assert [node.programs() for node in pair.nodes] == began
+    finally:
+        for node in pair.nodes:
+            node.configure(haproxy_cfg=HAPROXY_CFG)
+            read_again(node)
+
+
+def read_again(node: Node) -> None:
+    """As the agent has it done; returns when it is."""
+    client = SupervisorClient(node.run_dir.supervisor_socket)
+    before = read_spec(node.run_dir.spec).digests
+    asyncio.run(client.start("stage"))
+    wait_until(lambda: read_spec(node.run_dir.spec).digests != before, 10, "other digests")
+
+
+def differs(node: Node) -> bool:
+    return "configuration differs" in str(ha(node)["findings"])
 
 
 def test_a_node_with_another_password_is_refused_at_its_start(stage: Stage) -> None:

@@ -66,7 +66,7 @@ def test_a_status_has_every_part(tmp_path: Path) -> None:
 
     assert set(status) == {
         "version", "node", "hostname", "started_at", "uptime_s", "ha", "ha_error",
-        "checks", "programs", "haproxy", "digests", "log", "warnings", "events",
+        "checks", "programs", "haproxy", "apply", "digests", "log", "warnings", "events",
     }  # fmt: skip
     assert status["ha"]["role"] == "MASTER"
     assert [program["name"] for program in status["programs"]] == ["nginx", "vipd", "agent"]

@@ -76,6 +76,27 @@ def test_status_carries_all_that_the_other_says(segment: Segment) -> None:
     ]  # fmt: skip
 
 
+def test_other_files_are_told_at_once_and_the_same_ones_again_not_at_all(
+    segment: Segment,
+) -> None:
+    a, b = segment.pair()
+    b.greeter.renew({"haproxy.cfg": "bb"})
+    segment.step()
+
+    assert a.greeter.as_dict()["peers"][0]["digests"] == {"haproxy.cfg": "bb"}
+    segment.run(5.0)
+    here, there = ([f.kind for f in node.greeter.findings()] for node in (a, b))
+    assert "configuration differs" in here
+    assert "configuration differs" in there
+    a.greeter.renew({"haproxy.cfg": "bb"})
+    segment.run(5.0)
+    assert a.greeter.findings() == b.greeter.findings() == ()
+    segment.carried.clear()
+    b.greeter.renew({"haproxy.cfg": "bb"})
+    segment.step()
+    assert segment.carried == []
+
+
 def test_a_change_is_heard_at_once(segment: Segment) -> None:
     a, b = segment.pair()
     b.become("MASTER")

@@ -6,28 +6,20 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from lbctl.follow.generation import OperatorSource
 from lbctl.ha.carp import Password
-from lbctl.haproxy.processes import ProcessModel
-from lbctl.launch.configuration import Configuration, Dirs
 from lbctl.launch.digests import digests
+from lbctl.launch.inputs import Inputs
+from lbctl.layout import ConfigDir
 from lbctl.settings.model import Check, Group, Ha, Haproxy, Settings, Stats
 from lbctl.spec import GroupSpec
 from tests.specs import group_spec
 
 PASSWORD = Password(b"foobar23")
-NOTHING = Configuration(
-    model=ProcessModel("processes", (), has_threads_file=False, warnings=()),
-    source=None,
-    texts={},
-    certs={},
-    claims=(),
-    binds=(),
-    password=None,
-    warnings=(),
-)
 
 
 @dataclass(slots=True)
@@ -37,6 +29,7 @@ class Node:
     root: Path
     settings: Settings = field(default_factory=Settings)
     cfg: str = "defaults\n"
+    kind: Literal["cfg", "template"] = "cfg"
     certs: dict[str, bytes] = field(default_factory=dict)
     group: GroupSpec = field(default_factory=group_spec)
     password: Password = PASSWORD
@@ -48,11 +41,10 @@ class Node:
         path.chmod(mode)
 
     def digests(self) -> dict[str, str]:
-        dirs = Dirs.at(self.root / "config", self.root / "run", self.root / "state")
-        text = self.cfg.replace("RUN", str(dirs.run.root))
-        certs = {dirs.run.certs / name: pem for name, pem in self.certs.items()}
-        what = replace(NOTHING, texts={dirs.run.haproxy_cfg: text}, certs=certs)
-        return digests(dirs, self.settings, what, [self.group], self.password)
+        config = ConfigDir(self.root / "config")
+        source = OperatorSource(self.kind, str(config.haproxy_cfg), {"haproxy.cfg": self.cfg})
+        inputs = Inputs(source if self.cfg else None, self.certs)
+        return digests(config, self.settings, inputs, [self.group], self.password)
 
 
 def ha(**different: object) -> Settings:
@@ -79,6 +71,7 @@ def set_to(**values: object) -> Callable[[Node], None]:
     ("change", "parts"),
     [
         (set_to(cfg="defaults \n"), {"haproxy.cfg"}),
+        (set_to(cfg=""), {"haproxy.cfg"}),
         (lambda node: node.file("nginx.d/a.conf", ""), {"nginx.d"}),
         (set_to(certs={"a.pem": b"x"}), {"certs"}),
         (set_to(settings=ha(dead_ratio=4)), {"lb.yaml"}),
@@ -115,7 +108,7 @@ def test_what_is_a_hosts_own_affair_is_in_none(
 
 
 def test_the_same_files_at_another_place_are_the_same(tmp_path: Path) -> None:
-    nodes = [Node(tmp_path / name, cfg="stats socket RUN/x\n") for name in ("a", "b")]
+    nodes = [Node(tmp_path / name) for name in ("a", "b")]
     for node in nodes:
         node.file("nginx.d/a.conf", "x")
 

@@ -73,7 +73,7 @@ def test_file_is_never_written_through_a_link(tmp_path: Path) -> None:
 
 
 def test_longest_socket_decides_about_the_run_dir() -> None:
-    fits = Path("/" + "x" * (SOCKET_PATH_MAX_BYTES - 1 - len("/supervisor.sock")))
+    fits = Path("/" + "x" * (SOCKET_PATH_MAX_BYTES - 1 - len("/haproxy/master-01.sock")))
 
     assert tree.path_problems(RunDir(fits)) == []
     (problem,) = tree.path_problems(RunDir(fits.with_name(fits.name + "x")))
@@ -168,3 +168,32 @@ def test_a_fifo_in_the_place_of_the_node_id_keeps_no_start_waiting(tmp_path: Pat
 
     assert identity.node_id(state) == identity.node_id(state)
     assert state.node_id.is_file()
+
+
+def test_what_is_tried_out_can_be_read_and_not_changed_by_its_judges(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "trial")
+    files = [
+        tree.File(path, b"x", 0o600, own_account())
+        for path in (run.haproxy_cfg, run.certs / "a.pem", run.nginx_page)
+    ]
+    tree.lay_out(run, files, own_account())
+    modes = {
+        str(path.relative_to(tmp_path)): stat.S_IMODE(path.stat().st_mode)
+        for path in tmp_path.rglob("*")
+    }
+
+    assert {mode for path, mode in modes.items() if "." in path} == {0o640}
+    assert {mode for path, mode in modes.items() if "." not in path} == {0o750}
+    tree.remove(run)
+    assert not run.root.exists()
+    tree.remove(run)
+
+
+def test_a_trial_begins_where_nothing_is(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "trial").symlink_to(tmp_path / "elsewhere")
+    run = RunDir(tmp_path / "trial")
+    with pytest.raises(ValidationError, match="File exists"):
+        tree.lay_out(run, [tree.File(run.haproxy_cfg, b"x", 0o600)], own_account())
+
+    assert not list((tmp_path / "elsewhere").iterdir())

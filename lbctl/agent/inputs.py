@@ -1,0 +1,258 @@
+"""
+What the operator's files say, brought to HAProxy and nginx: at the start, when he asks for it, and
+when a certificate was replaced.
+
+The files are read by a task with more rights; here what it found good is put into force, and told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lbctl.agent.table import ProgramTable
+from lbctl.agent.tasks import Tasks
+from lbctl.errors import LbctlError
+from lbctl.files import write_atomic
+from lbctl.follow.apply import Applied
+from lbctl.follow.certwatch import watch
+from lbctl.follow.compiled import base_of
+from lbctl.follow.follower import Follower
+from lbctl.follow.generation import Generation, Verdict, read_generation
+from lbctl.follow.report import held_records
+from lbctl.haproxy.certificate_turn import Places, serve_certificates
+from lbctl.haproxy.runtime import UnixRuntime
+from lbctl.layout import ConfigDir, RunDir
+from lbctl.nginx.reload import NginxReloaded, reload_nginx, title_of
+from lbctl.render.services import CompileCache
+from lbctl.spec import BundleSpec
+
+log = logging.getLogger(__name__)
+
+_NGINX_TITLE = "nginx: master process "
+#: Until the first generation can be read; later ones are told of.
+_AGAIN_S = 2.0
+
+Note = Callable[[str, str, Mapping[str, Any]], None]
+
+
+class Inputs:
+    """One bringing in at a time."""
+
+    def __init__(
+        self,
+        spec: BundleSpec,
+        run: RunDir,
+        table: ProgramTable,
+        tasks: Tasks,
+        follower: Follower,
+        note: Note,
+        renewed: Callable[[], None],
+    ) -> None:
+        self._spec = spec
+        self._run = run
+        self._table = table
+        self._tasks = tasks
+        self._follower = follower
+        self._note = note
+        self._renewed = renewed
+        self._lock = asyncio.Lock()
+        config = ConfigDir(Path(spec.config_dir))
+        start = config.root if config.root.is_dir() else run.root
+        self._certs = config.certs
+        self._places = Places(run.certs, also=(config.certs,), start=start)
+        self._runtimes = [UnixRuntime(process.socket) for process in spec.processes]
+        self._cache = CompileCache()
+        self._nginx: Mapping[str, str] | None = None
+        self._hung_up = asyncio.Event()
+        self.blind = ""
+
+    async def run(self) -> None:
+        """Take up what was found good last; then certificates, and signals."""
+        await self._take_up()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._obey_signals())
+            # What was replaced before the first look is no change to it.
+            await self._certificates_changed()
+            async for _ in watch(self._certs, sight=self._on_sight):
+                await self._certificates_changed()
+
+    def on_hangup(self) -> None:
+        """SIGHUP: as `lbctl reload`; many of them while one is obeyed are one more."""
+        self._hung_up.set()
+
+    async def _obey_signals(self) -> None:
+        while True:
+            await self._hung_up.wait()
+            self._hung_up.clear()
+            try:
+                await self.reload(by="SIGHUP")
+            except (LbctlError, OSError, ValueError) as error:
+                self._note("reload", f"not reloaded, asked for by SIGHUP: {error}", {})
+
+    async def reload(self, *, by: str, confirm: bool = False, force: bool = False) -> Reload:
+        """
+        Read all files again, and bring in what they say.
+
+        Raises:
+            UnreachableError: they could not be read again; nothing was changed.
+        """
+        async with self._lock:
+            verdict = await self._tasks.run("stage")
+            if verdict.number is None:
+                said = "; ".join(str(problem) for problem in verdict.problems)
+                self._note("reload", f"not reloaded, asked for by {by}: {said}", {"by": by})
+                return Reload(verdict)
+            generation = read_generation(self._run)
+            why = f"{by} asked for it" if force else ""
+            applied, refused = await self._bring_in(generation, confirm=confirm, force=why)
+            if applied.did == "nothing" and not applied.held and generation.source is not None:
+                why = f"{generation.source.name} may name files that have changed"
+                applied, refused = await self._bring_in(generation, confirm=confirm, force=why)
+            nginx = await self._reload_nginx(generation)
+            self._renewed()
+            self._tell(verdict, by, nginx)
+            return Reload(verdict, applied, nginx, refused)
+
+    async def _take_up(self) -> None:
+        is_told = False
+        while True:
+            try:
+                generation = read_generation(self._run)
+            except (LbctlError, OSError, ValueError) as error:
+                if not is_told:
+                    log.info("%s; nothing is followed until there is one", error)
+                is_told = True
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            async with self._lock:
+                self._nginx = generation.nginx
+                await self._bring_in(generation)
+            return
+
+    async def _bring_in(
+        self, generation: Generation, *, confirm: bool = False, force: str = ""
+    ) -> tuple[Applied, tuple[str, ...]]:
+        """Certificates, then everything else; what became of it, and certificates refused."""
+        base = base_of(generation, self._spec, self._run, self._cache)
+        try:
+            served = await serve_certificates(self._runtimes, generation.certs, self._places)
+        except OSError as error:
+            log.warning("the certificates are as they were: %s", error)
+            applied = await self._follower.set_base(base, confirm=confirm, force=force)
+            return applied, (str(error),)
+        for what in served.did:
+            self._note("apply", f"{what}: at run time", {})
+        refused = tuple(str(problem) for problem in served.refused)
+        for what in refused:
+            self._note("reload", f"not taken: {what}", {})
+        if not served.reasons:
+            return await self._follower.set_base(base, confirm=confirm, force=force), refused
+        before = self._places.write(generation.certs)
+        why = "; ".join((*([force] if force else []), *served.reasons))
+        applied = await self._follower.set_base(base, confirm=confirm, force=why)
+        if applied.did == "failed":
+            self._places.write(before)
+        return applied, refused
+
+    async def _certificates_changed(self) -> None:
+        async with self._lock:
+            try:
+                verdict = await self._tasks.run("certs")
+                for problem in verdict.problems:
+                    self._note("reload", f"certificate not taken: {problem}", asdict(problem))
+                if verdict.number is not None:
+                    await self._bring_in(read_generation(self._run))
+            except (LbctlError, OSError, ValueError) as error:
+                self._note("reload", f"the certificates are served as they were: {error}", {})
+
+    async def _reload_nginx(self, generation: Generation) -> NginxReloaded:
+        """Its own files too, which only it reads."""
+        before = self._install_nginx(generation.nginx)
+        pid = self._table.rows["nginx"].pid if "nginx" in self._table.rows else 0
+        title = title_of(pid) if pid else ""
+        if not title.startswith(_NGINX_TITLE):
+            return NginxReloaded(False, ("nginx does not run; it loads its files when it starts",))
+        done = await reload_nginx(title.removeprefix(_NGINX_TITLE).split(), pid)
+        if done.is_ok:
+            self._nginx = generation.nginx
+        else:
+            self._install_nginx(before)
+        return done
+
+    def _install_nginx(self, texts: Mapping[str, str]) -> dict[str, str]:
+        """Write those that differ; what was there."""
+        before = {}
+        for name, text in texts.items():
+            path = self._run.nginx / name
+            with suppress(OSError):
+                before[name] = path.read_text(errors="surrogateescape")
+            if before.get(name) != text:
+                path.parent.mkdir(exist_ok=True)
+                write_atomic(path, text, mode=0o600)
+        return before
+
+    def _tell(self, verdict: Verdict, by: str, nginx: NginxReloaded) -> None:
+        words = [f"the operator's files were read again, asked for by {by}"]
+        if verdict.restart:
+            words.append(f"only a restart brings {', '.join(verdict.restart)}")
+        if not nginx.is_ok:
+            words.append(f"nginx goes on as it was: {'; '.join(nginx.said)}")
+        fields = {"by": by, "generation": verdict.number, "restart": list(verdict.restart)}
+        self._note("reload", "; ".join(words), fields)
+
+    def _on_sight(self, blind: str) -> None:
+        self.blind = blind
+        if blind:
+            log.warning("%s", blind)
+
+
+class Reload:
+    """What became of a request to read the operator's files again."""
+
+    def __init__(
+        self,
+        verdict: Verdict,
+        applied: Applied | None = None,
+        nginx: NginxReloaded | None = None,
+        refused: tuple[str, ...] = (),
+    ) -> None:
+        self.verdict = verdict
+        self._applied = applied
+        self._nginx = nginx
+        self._refused = refused
+
+    @property
+    def is_refused(self) -> bool:
+        """Nothing was changed: the files are not good."""
+        return self._applied is None
+
+    def record(self, now: float) -> dict[str, Any]:
+        """For programs; *now* is the follower's clock."""
+        verdict, applied, nginx = self.verdict, self._applied, self._nginx
+        found: dict[str, Any] = {
+            "generation": verdict.number,
+            "problems": [asdict(problem) for problem in verdict.problems],
+            "warnings": list(verdict.warnings),
+            "restart": list(verdict.restart),
+            "certificates": list(self._refused),
+        }
+        if applied is not None:
+            found |= {
+                "did": applied.did,
+                "reasons": list(applied.reasons),
+                "commands": applied.commands,
+                "steps": list(applied.steps),
+                "failure": applied.failure,
+                "held": held_records(applied.held, now),
+                "left_out": list(applied.left_out),
+                "took_s": applied.took_s,
+            }
+        if nginx is not None:
+            found["nginx"] = {"is_ok": nginx.is_ok, "said": list(nginx.said)}
+        return found

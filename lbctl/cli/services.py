@@ -1,0 +1,93 @@
+"""``lbctl services``: what is balanced, and how each server does, on all processes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lbctl.cli.client import ApiClient
+from lbctl.cli.console import console
+from lbctl.cli.options import (
+    CONFIG_DIR,
+    RUN_DIR,
+    STATE_DIR,
+    ConfigDirOption,
+    RunDirOption,
+    StateDirOption,
+)
+from lbctl.layout import RunDir
+
+LIMIT_S = 15.0
+_STYLE = {"up": "green", "down": "bold red", "drain": "yellow", "maint": "yellow"}
+
+
+def services(
+    json_output: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    config_dir: ConfigDirOption = CONFIG_DIR,
+    run_dir: RunDirOption = RUN_DIR,
+    state_dir: StateDirOption = STATE_DIR,
+) -> None:
+    """Show every service with its servers: state, weight, and what is held back or refused."""
+    answer = ApiClient(RunDir(run_dir)).get("/v1/services", limit_s=LIMIT_S)
+    if json_output:
+        typer.echo(json.dumps(answer, indent=2))
+    else:
+        draw(answer, console())
+
+
+def draw(answer: Mapping[str, Any], paper: Console) -> None:
+    """As /v1/services has it."""
+    if not answer["services"]:
+        paper.print("no services: they come from lb.yaml (services:), or from haproxy.cfg itself")
+    else:
+        paper.print(_table(answer))
+    apply = answer["apply"]
+    if apply["failure"]:
+        paper.print(f"[bold red]! not applied: {escape(apply['failure']['what'])}[/]")
+    for process in apply["processes"]:
+        for what in process["pending"]:
+            paper.print(f"[yellow]! {escape(process['program'])}: {escape(what)}[/]")
+        if process["silence"]:
+            paper.print(f"[red]! {escape(process['silence'])}[/]")
+
+
+def _table(answer: Mapping[str, Any]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for title in ("service", "server", "address", "state", "admin"):
+        table.add_column(title, overflow="fold")
+    table.add_column("weight", justify="right")
+    for service in answer["services"]:
+        name = escape(service["name"])
+        if service["state"] != "applied":
+            name += f"\n[yellow]{escape(service['state'])}: {escape(service['why'])}[/]"
+        rows = service["servers"] or [None]
+        for row in rows:
+            if row is None:
+                table.add_row(name, "-", "", "[yellow]no servers[/]", "", "")
+            else:
+                table.add_row(name, *_row(row))
+            name = ""
+    return table
+
+
+def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    gone = "" if row["is_wanted"] else " [yellow](goes)[/]"
+    return (
+        escape(row["server"]) + gone,
+        escape(row["address"]),
+        _styled(row["state"]),
+        _styled(row["admin"]),
+        row["weight"],
+    )
+
+
+def _styled(word: str) -> str:
+    style = _STYLE.get(word)
+    return f"[{style}]{escape(word)}[/]" if style else escape(word)

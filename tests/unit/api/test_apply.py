@@ -1,0 +1,57 @@
+"""The API's part for services: what is refused before anything is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lbctl.cli.client import ApiClient
+from lbctl.errors import LbctlError, UnreachableError, UsageError
+from tests.unit.agent.test_agent import new_agent
+from tests.unit.api.test_server import served
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "wanted"),
+    [
+        ("server", {}, '"server" is BACKEND/SERVER'),
+        ("server", {"server": "a/b"}, '"admin" or "weight" is wanted'),
+        ("server", {"server": "a/b", "admin": "gone"}, '"admin" is null or one of'),
+        ("server", {"server": "a/b", "weight": "9"}, '"weight" is null, a number or'),
+        ("server", {"server": "a/b", "weight": True}, '"weight" is null, a number or'),
+        ("server", {"server": "a" * 2000, "admin": "drain"}, '"server" is BACKEND/SERVER'),
+        ("reload", {"confirm": "yes"}, "true or false"),
+        ("reload", {"sudo": True}, "a JSON object like"),
+        ("confirm", {}, "nothing is held back"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_refused(
+    tmp_path: Path, path: str, body: dict[str, Any], wanted: str
+) -> None:
+    agent = new_agent(tmp_path)
+
+    def use(client: ApiClient) -> None:
+        with pytest.raises(LbctlError, match=wanted):
+            client.post(f"/v1/{path}", body)
+
+    served(agent, use)
+
+    assert [event for event in agent.events.since(0) if event.kind == "command"] == []
+
+
+def test_a_server_of_processes_that_have_not_answered_is_not_known_yet(tmp_path: Path) -> None:
+    def use(client: ApiClient) -> None:
+        with pytest.raises(UsageError, match=r"no such server|not known yet"):
+            client.post("/v1/server", {"server": "a/b", "admin": "drain"})
+
+    served(new_agent(tmp_path), use)
+
+
+def test_a_reload_that_cannot_be_started_says_so(tmp_path: Path) -> None:
+    def use(client: ApiClient) -> None:
+        with pytest.raises(UnreachableError, match="stage"):
+            client.post("/v1/reload", {}, limit_s=5)
+
+    served(new_agent(tmp_path), use)

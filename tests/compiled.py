@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from lbctl.haproxy.reload import Reloadable
 from lbctl.layout import RunDir
 from lbctl.model.service import (
     Cookie,
@@ -208,6 +209,11 @@ class Running:
                 one.sock.sendall(opening)
             return ask(one, path, headers or {})
 
+    @property
+    def reloadable(self) -> Reloadable:
+        """With ``has_master``."""
+        return Reloadable("haproxy", str(self.socket.with_name("master")), (str(self.socket),))
+
     def runtime(self, command: str) -> str:
         with socket.socket(socket.AF_UNIX) as runtime:
             runtime.settimeout(5)
@@ -237,6 +243,7 @@ def running(
     scene: RenderScene | None = None,
     more: str = "",
     peer: str = PEER,
+    has_master: bool = False,
 ) -> Iterator[Running]:
     """
     A HAProxy that serves them, from when it accepts connections.
@@ -244,6 +251,7 @@ def running(
     Args:
         more: text of a second file.
         peer: what it is called among its peers.
+        has_master: as lbctl runs it, so that it can be reloaded.
     """
     port = free_port()
     settings = settings or Settings()
@@ -256,6 +264,8 @@ def running(
     second = directory / "more.cfg"
     second.write_text(f"global\n    stats socket {runtime} level admin\n{more}")
     argv = [binary_of(version), "-db", "-q", "-L", peer, "-f", str(path), "-f", str(second)]
+    if has_master:
+        argv += ["-W", "-S", f"{directory / 'master'},mode,600"]
     with (directory / "log").open("w") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log)
     try:

@@ -46,12 +46,14 @@ def issue(
     days: tuple[int, int] = (-1, 30),
     private: Key | None = None,
     subject: str = "",
+    is_authority: bool = False,
 ) -> Issued:
     """
     A certificate for *names*, self-signed without *by*.
 
     Args:
         days: from when to when it is valid, counted from now.
+        is_authority: others may be issued by it, and be believed.
     """
     private = private or ec.generate_private_key(ec.SECP256R1())
     own = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject or names[0])])
@@ -67,6 +69,8 @@ def issue(
     if names:
         alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
         builder = builder.add_extension(alternatives, critical=False)
+    if is_authority:
+        builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True)
     return Issued(builder.sign(by.private if by else private, hashes.SHA256()), private)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from lbctl.haproxy.cfg import Bind, binds_of
 _IP_FREEBIND: Final = 15
 _IPV6_FREEBIND: Final = 78
 _LISTEN: Final = "0A"
+_PEER: Final = re.compile(r"^\s*peer\s+\S+\s+")
 _WILDCARDS: Final = frozenset({"*", "0.0.0.0", "::"})
 _FIELD_LOCAL, _FIELD_STATE = 1, 3
 
@@ -53,9 +55,13 @@ def taken_ports(new: str, old: str, *, name: str = "haproxy.cfg") -> tuple[Probl
 
 
 def _binds(text: str) -> tuple[Bind, ...]:
-    """Without reading the servers, of which there are thousands."""
+    """
+    Without reading the servers, of which there are thousands. Peers are listened for too: what is
+    the other host's can be bound here, or something listens on every address.
+    """
     lines = text.splitlines()
-    return binds_of("\n".join(line if "bind" in line else "" for line in lines))
+    asked = (_PEER.sub("bind ", line) for line in lines)
+    return binds_of("\n".join(line if "bind" in line else "" for line in asked))
 
 
 def _obstacle(bind: Bind) -> str:

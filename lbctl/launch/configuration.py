@@ -6,7 +6,7 @@ that HAProxy and nginx load. It writes nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,12 +26,13 @@ from lbctl.model.peers import LOCAL
 from lbctl.nginx.check import Dialect
 from lbctl.render.haproxy import process_files
 from lbctl.render.nginx import front_door, nginx_files
-from lbctl.settings.model import Settings
+from lbctl.settings.model import Http, Settings
 
 #: A path with one of these would mean something else in one of the files that name it.
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+@=,:~")
 #: The section that lbctl writes.
 _PEERS = "\npeers lbctl\n"
+_HTTPS = 443
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class Configuration:
         nginx: by path, its files.
         certs: by path in the run dir, what ``certs/*.pem`` hold.
         claims: the ports that HAProxy is to listen on.
+        http: as lb.yaml has it.
         binds: of the generated frontend; empty with the operator's own file.
         warnings: what works, and is worth a thought.
     """
@@ -125,6 +127,7 @@ class Configuration:
     nginx: Mapping[Path, str]
     certs: Mapping[Path, bytes]
     claims: tuple[Claim, ...]
+    http: Http
     binds: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -132,6 +135,18 @@ class Configuration:
     def source(self) -> Path | None:
         """The operator's file that HAProxy's configuration comes from; None: generated."""
         return None if self.inputs.source is None else Path(self.inputs.source.path)
+
+    def redirect_warnings(self, others: Iterable[Claim]) -> Iterator[str]:
+        """*others*: ports that the bundle's other programs listen on."""
+        source, http = self.inputs.source, self.http
+        is_own = source is not None and source.kind == "cfg"
+        if not http.https_redirect or http.accept_proxy or is_own or self.inputs.certs:
+            return
+        if all(claim.port != _HTTPS for claim in (*self.claims, *others)):
+            yield (
+                "http.https_redirect: redirects to port 443, where nobody listens: no certificate "
+                "in certs/"
+            )
 
     @property
     def password(self) -> str | None:
@@ -222,6 +237,7 @@ def _configuration(
             *_stats_claims(settings, model),
             *_peer_claims(settings, model, haproxy),
         ),
+        http=settings.http,
         binds=(settings.http.bind, *tls) if inputs.source is None else (),
         warnings=(*model.warnings, *haproxy.notes),
     )

@@ -163,6 +163,8 @@ class Service:
         balance: ``roundrobin``, ``leastconn``, ``random``, ``first``, ``static-rr``, ``source``,
             ``uri``, ``hdr(NAME)``.
         cookie: sticky sessions; a text is the name of the application's own cookie.
+        stick: ``source``: a client's address stays with its server, told to all processes.
+        stick_for_s: so long after its last connection or request.
         check: of the servers.
         retries: of a connection that a server does not accept.
         maxconn: connections to one server from one host; divided by the number of processes.
@@ -184,6 +186,8 @@ class Service:
     routes: tuple[Route, ...] = ()
     balance: str | None = None
     cookie: str | Cookie | None = None
+    stick: Literal["source"] | None = None
+    stick_for_s: Annotated[int, Ge(1), Le(604800)] = 1800
     check: HealthCheck | None = None
     retries: Annotated[int, Ge(0), Le(100)] | None = None
     maxconn: Annotated[int, Ge(1), Le(10_000_000)] | None = None

@@ -14,9 +14,12 @@ import jinja2
 import jinja2.sandbox
 
 from lbctl.errors import Problem, RenderError
+from lbctl.render.bounds import MEMORY_BYTES, TooLongError, bounded
 
 Filter = Callable[[str], str]
 
+#: Errors that say all themselves.
+_IN_WORDS = jinja2.TemplateError | OSError | MemoryError | TooLongError
 #: Where templates seem to be that come as texts.
 _TEXTS = "/templates-as-texts/"
 
@@ -53,7 +56,8 @@ def render_text(
         # The name makes it known in tracebacks.
         return (texts[one], f"{_TEXTS}{one}", None) if one in texts else None
 
-    return _render(jinja2.FunctionLoader(load), _TEXTS, name, context, filters)
+    with bounded():
+        return _render(jinja2.FunctionLoader(load), _TEXTS, name, context, filters)
 
 
 def _render(
@@ -84,6 +88,11 @@ def _render(
         raise _failed(_place(error, name, home), what, error) from error
     except (OSError, UnicodeDecodeError) as error:
         raise _failed(name, f"cannot be read: {error}", error) from error
+    except TooLongError as error:
+        raise _failed(_place(error, name, home), str(error), error) from error
+    except MemoryError as error:
+        what = f"takes more than {MEMORY_BYTES >> 20} MB of memory"
+        raise _failed(_place(error, name, home), what, error) from error
     except Exception as error:
         # A template is a program: any exception of Python may come out of it.
         what = str(error) or type(error).__name__
@@ -91,7 +100,7 @@ def _render(
 
 
 def _failed(where: str, what: str, cause: Exception) -> RenderError:
-    kind = "" if isinstance(cause, jinja2.TemplateError | OSError) else f"{type(cause).__name__}: "
+    kind = "" if isinstance(cause, _IN_WORDS) else f"{type(cause).__name__}: "
     return RenderError([Problem(where, f"{kind}{what}: nothing was written")])
 
 

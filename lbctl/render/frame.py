@@ -24,7 +24,7 @@ _OPENING: Final = (
 )
 _SERVICES: Final = (
     "# Written by lbctl: backends of services, loaded behind your haproxy.cfg. In a frontend of\n"
-    "# yours: `use_backend NAME`, or the look-up that docs/configuration.md shows.\n"
+    "# yours: `use_backend NAME`, or a look-up in routes.map, as docs/services.md shows.\n"
 )
 
 

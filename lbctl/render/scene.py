@@ -4,20 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from lbctl.layout import RunDir
-from lbctl.model.target import Admin
-
-
-class Override(Protocol):
-    """What the operator wants of one server; None: as configured."""
-
-    @property
-    def admin(self) -> Admin | None: ...
-
-    @property
-    def weight(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +19,6 @@ class RenderScene:
         has_certs: ``certs/`` in the run dir holds at least one ``*.pem``.
         own: the operator's haproxy.cfg, used as it is; None: there is none.
         template: the operator's haproxy.cfg.j2 and its siblings, by file name; None: there is none.
-        admin: what the operator wants of single servers, by backend and server (HAProxy's names).
         sources: by service, who told of it; ``lb.yaml`` where it is not in here.
     """
 
@@ -42,7 +29,6 @@ class RenderScene:
     has_certs: bool = False
     own: str | None = None
     template: Mapping[str, str] | None = None
-    admin: Mapping[tuple[str, str], Override] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @property

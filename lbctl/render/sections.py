@@ -7,7 +7,9 @@ operator to begin with.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from math import ceil
 from typing import Final
 
 from lbctl.model.peers import LOCAL, peer_name
@@ -41,11 +43,12 @@ def resolvers_section(settings: Settings) -> str:
     return _section("resolvers lbctl", _resolvers(settings))
 
 
-def peers_section(settings: Settings, scene: RenderScene) -> str:
+def peers_section(settings: Settings, scene: RenderScene, tables: Iterable[str]) -> str:
     """
-    ``peers lbctl``: every process of both hosts, by the names that they are started with.
+    ``peers lbctl``: every process of both hosts, by the names that they are started with, and the
+    *tables* that are in no backend.
     """
-    return _section("peers lbctl", _peers(settings, scene))
+    return _section("peers lbctl", chain(_peers(settings, scene), tables))
 
 
 def _section(opening: str, lines: Iterator[str]) -> str:
@@ -53,6 +56,10 @@ def _section(opening: str, lines: Iterator[str]) -> str:
 
 
 def _global(settings: Settings, scene: RenderScene) -> Iterator[str]:
+    # While HAProxy starts, the host's own resolver is asked for each name, and a dead nameserver
+    # would cost 20 s a name. Of no effect further down.
+    patience = ceil(settings.haproxy.resolvers.timeout_s)
+    yield f'setenv RES_OPTIONS "timeout:{patience} attempts:1"'
     yield "log stdout format raw daemon"
     yield f"maxconn {settings.haproxy.maxconn}"
     if scene.has_certs:

@@ -8,27 +8,27 @@ leaves its service out, by name and with the reason, and all others as they are.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from operator import attrgetter
 from typing import Final, cast
 
-from lbctl.model.names import backend_name
 from lbctl.model.service import Service
 from lbctl.model.target import Target
 from lbctl.render.backend import ServiceParts, compile_service
 from lbctl.render.frame import BACKENDS, FRONTENDS, ROUTES, fill, services_frame, shipped_frame
 from lbctl.render.frontends import Files, TcpPort, frontends_text, routing_text
 from lbctl.render.routes import Entry, Routes, build_routes
-from lbctl.render.scene import Override, RenderScene
+from lbctl.render.scene import RenderScene
 from lbctl.render.sections import peers_section, resolvers_section
 from lbctl.render.words import HOST, fit, shown
 from lbctl.settings.model import Settings
 
 #: ``services.cfg`` where everything is in haproxy.cfg: HAProxy refuses an empty file.
 NOTHING: Final = "# Written by lbctl: nothing in here, all is in haproxy.cfg.\n"
-_PLAIN_MAP: Final = "routes.map"
+#: Where the operator's own frontends find the routes.
+PLAIN_MAP: Final = "routes.map"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,13 @@ class _Known:
     """One service as it was last seen."""
 
     service: Service
-    overrides: dict[str, Override]
     source: str
     parts: ServiceParts | str
+
+    @property
+    def is_plain(self) -> bool:
+        """Nothing but the service itself has made it what it is."""
+        return not self.source
 
 
 @dataclass(slots=True)
@@ -129,7 +133,6 @@ def compile_services(
 def _compile(turn: _Turn, services: Sequence[Service], cache: CompileCache) -> None:
     """Every service by itself, in the order of their names."""
     scene = turn.scene
-    has_peers = scene.processes == 1 and not scene.is_nbproc
     context = (
         turn.settings.haproxy,
         turn.settings.http,
@@ -137,18 +140,21 @@ def _compile(turn: _Turn, services: Sequence[Service], cache: CompileCache) -> N
     )
     if cache.context != context:
         cache.context, cache.services = context, {}
-    overrides: defaultdict[str, dict[str, Override]] = defaultdict(dict)
-    for (backend, server), wanted in scene.admin.items():
-        overrides[backend][server] = wanted
+    is_plain = not scene.sources
     known: dict[str, _Known] = {}
-    for service in sorted(services, key=lambda service: service.name):
+    for service in sorted(services, key=attrgetter("name")):
         name = service.name
         if name in known:
             turn.problems.append(ServiceProblem(name, "there is another service of that name"))
             continue
-        mine = overrides.get(backend_name(name), {}) if overrides else {}
-        known[name] = _compiled(turn, service, mine, cache.services.get(name), has_peers)
-        parts = known[name].parts
+        before = cache.services.get(name)
+        if is_plain and before is not None and before.service is service and before.is_plain:
+            # Nearly every service of nearly every turn.
+            found = before
+        else:
+            found = _compiled(turn, service, before)
+        known[name] = found
+        parts = found.parts
         if isinstance(parts, str):
             turn.problems.append(ServiceProblem(name, parts))
             continue
@@ -157,29 +163,20 @@ def _compile(turn: _Turn, services: Sequence[Service], cache: CompileCache) -> N
     cache.services = known
 
 
-def _compiled(
-    turn: _Turn,
-    service: Service,
-    overrides: dict[str, Override],
-    before: _Known | None,
-    has_peers: bool,
-) -> _Known:
+def _compiled(turn: _Turn, service: Service, before: _Known | None) -> _Known:
     """One service, as it was *before* where nothing of it has changed."""
     source = turn.scene.sources.get(service.name, "")
     if (
         before is not None
         and (before.service is service or before.service == service)
-        and before.overrides == overrides
         and before.source == source
     ):
         return before
     try:
-        parts: ServiceParts | str = compile_service(
-            service, turn.settings, turn.scene, overrides, has_peers=has_peers
-        )
+        parts: ServiceParts | str = compile_service(service, turn.settings, turn.scene)
     except ValueError as error:
         parts = str(error)
-    return _Known(service, overrides, source, parts)
+    return _Known(service, source, parts)
 
 
 def _tcp_ports(turn: _Turn) -> list[TcpPort]:
@@ -191,12 +188,13 @@ def _tcp_ports(turn: _Turn) -> list[TcpPort]:
         for port in _ports_of(bind)
         if turn.scene.own is None
     }
-    for name, (_, parts) in turn.parts.items():
+    with_ports = [(name, one) for name, one in turn.parts.items() if one[1].has_ports]
+    for name, (_, parts) in with_ports:
         for entry in parts.entries:
             if entry.port and taken.get(entry.port) != "http":
                 taken[entry.port] = name
     found = []
-    for name, (service, parts) in list(turn.parts.items()):
+    for name, (service, parts) in with_ports:
         used = {port: owner for port in parts.ports if (owner := taken.get(port))}
         ports_of_http = {entry.port for entry in parts.entries if taken.get(entry.port) == "http"}
         is_lost = service.mode == "tcp" and not parts.ports and turn.scene.own is None
@@ -254,7 +252,7 @@ def _files(turn: _Turn, routes: Routes) -> tuple[Files, dict[str, str]]:
     path = path_of("routes", routes.text) if routes.listeners else ""
     if turn.scene.own is not None:
         # The operator's frontends know it by this name.
-        texts[_PLAIN_MAP] = routes.text
+        texts[PLAIN_MAP] = routes.text
     hosts: list[str] = []
     endings: list[str] = []
     http = turn.settings.http
@@ -284,9 +282,10 @@ def _sections(turn: _Turn) -> str:
     if any(parts.needs_resolvers for _, parts in turn.parts.values()):
         sections.append(resolvers_section(settings))
     own = "\n".join((scene.own or "", *(scene.template or {}).values()))
-    is_used = any(" peers lbctl\n" in parts.backend.head for _, parts in turn.parts.values())
-    if not scene.is_nbproc and (is_used or "peers lbctl" in own):
-        sections.append(peers_section(settings, scene))
+    tables = [parts.table for _, parts in turn.parts.values() if parts.table]
+    is_used = any(parts.needs_peers for _, parts in turn.parts.values())
+    if not scene.is_nbproc and (is_used or tables or "peers lbctl" in own):
+        sections.append(peers_section(settings, scene, tables))
     return "".join(f"{section}\n" for section in sections)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
 from typing import Final
 
-from lbctl.model.target import split_address
+from lbctl.model.target import is_ipv4, split_address
 
 #: HAProxy takes 64 words a line.
 WORDS_A_LINE: Final = 40
@@ -31,10 +31,8 @@ STATUSES = re.compile(r"[1-5][0-9]{2}(?:-[1-5][0-9]{2})?(?:,[1-5][0-9]{2}(?:-[1-
 _PATH = re.compile(r"/[!-\"$->@-~]*")
 _ESCAPES: Final = str.maketrans({character: f"\\{character}" for character in '\\"$'})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_IP = re.compile(
-    rf"(?:{_BYTE}(?:\.{_BYTE}){{3}}|(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]{{1,45}}\])):([0-9]{{1,5}})"
-)
+_IPV6 = re.compile(r"(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]{1,45}\]):([0-9]{1,5})")
+_PORT = re.compile(r"[0-9]{1,5}")
 _NAMED = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,252}):([0-9]{1,5})")
 _PORT_MAX = 65535
 
@@ -111,8 +109,11 @@ def address_word(address: str) -> tuple[str, bool]:
     Raises:
         UnfitError: it is none of them: HAProxy would take ``unix@`` or ``$VARIABLE`` as well.
     """
-    found = _IP.fullmatch(address)
-    is_ip = found is not None and (found[1] is None or split_address(address) is not None)
+    host, _, port = address.rpartition(":")
+    if is_ipv4(host) and _PORT.fullmatch(port) and 1 <= int(port) <= _PORT_MAX:
+        return address, False
+    found = _IPV6.fullmatch(address)
+    is_ip = found is not None and split_address(address) is not None
     found = found if is_ip else _NAMED.fullmatch(address)
     if found is None or not 1 <= int(found[2]) <= _PORT_MAX:
         message = f"address {shown(address)}: not an address or a name with a port"

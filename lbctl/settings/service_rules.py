@@ -18,7 +18,7 @@ from lbctl.settings.web_rules import token_problem
 
 Said = tuple[Path, str]
 
-_DEFAULT_SLOTS: Final = next(one.default for one in fields(Service) if one.name == "slots")
+_DEFAULTS: Final = {one.name: one.default for one in fields(Service)}
 #: What HAProxy reads off a request.
 _HTTP_BALANCES: Final = ("uri", "hdr(")
 
@@ -48,6 +48,7 @@ def service_problems(service: Service) -> Iterator[Said]:
         yield from ((("check",), what) for what in _check_problems(service.check))
     if service.tls is not None and service.tls.ca_file is not None and not service.tls.verify:
         yield ("tls",), "ca_file judges nothing with verify: false: drop one of the two"
+    yield from _stick_problems(service)
     yield from _server_problems(service)
     both = sorted(set(service.allow) & set(service.deny))
     if both:
@@ -185,10 +186,17 @@ def _check_problems(check: HealthCheck) -> Iterator[str]:
         yield "kind: none checks nothing: no more can be said of it"
 
 
+def _stick_problems(service: Service) -> Iterator[Said]:
+    if service.stick is not None and service.cookie is not None:
+        yield ("stick",), "stick and cookie exclude each other: give one of the two"
+    if service.stick is None and service.stick_for_s != _DEFAULTS["stick_for_s"]:
+        yield ("stick_for_s",), "goes with stick"
+
+
 def _server_problems(service: Service) -> Iterator[Said]:
     if service.dns is not None and service.servers:
         yield ("dns",), "dns and servers exclude each other: give one of the two"
-    if service.dns is None and service.slots != _DEFAULT_SLOTS:
+    if service.dns is None and service.slots != _DEFAULTS["slots"]:
         yield ("slots",), "goes with dns"
     first: dict[str, int] = {}
     for index, server in enumerate(service.servers):

@@ -8,7 +8,9 @@ from typing import Any
 from lbctl.agent.agent import Agent
 from lbctl.agent.changes import changes, differing
 from lbctl.agent.eventlog import EventLog
+from lbctl.follow.generation import verdict_of
 from lbctl.layout import RunDir
+from lbctl.nginx.reload import NginxReloaded
 from tests.fakes.programs import FakePrograms
 from tests.specs import bundle_spec
 
@@ -58,3 +60,17 @@ def test_a_record_of_another_version_is_no_trouble() -> None:
 
 def test_only_parts_that_both_know_can_differ() -> None:
     assert differing({"a": "1", "b": "2", "c": "3"}, {"a": "1", "b": "x", "d": "4"}) == ["b"]
+
+
+def test_a_start_after_a_reading_of_the_files_compares_with_the_start_before(
+    tmp_path: Path,
+) -> None:
+    _started(tmp_path, 1.0, digests=DIGESTS)
+    spec = bundle_spec(state_dir=str(tmp_path), started_at=1.0, digests=DIGESTS)
+    events = EventLog(tmp_path / "events.jsonl", "n", history=tmp_path / "h.jsonl")
+    agent = Agent(spec, RunDir(tmp_path), FakePrograms(), events)
+    agent.inputs._tell(verdict_of(0.0, number=2), "SIGHUP", NginxReloaded(True, ()))
+    told = _started(tmp_path, 2.0, digests=DIGESTS)
+
+    assert events.last(1)[0].fields["generation"] == 2
+    assert told == [("config", "lbctl 1 and HAProxy 2.6.12 for the first time")]

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -14,6 +14,7 @@ from lbctl.errors import RenderError
 from lbctl.haproxy.lines import read
 from lbctl.layout import RunDir, share
 from lbctl.model.service import (
+    Cookie,
     RateLimit,
     Route,
     Server,
@@ -21,20 +22,14 @@ from lbctl.model.service import (
     Service,
     ServiceTimeouts,
 )
-from lbctl.model.target import Admin, Target
+from lbctl.model.target import Target
 from lbctl.render.scene import RenderScene
 from lbctl.render.services import CompileCache, Compiled, compile_services
-from lbctl.settings.model import Haproxy, Peers, Settings
+from lbctl.settings.model import Haproxy, Http, Peers, Settings
 from tests.compiled import EVERYTHING, MANY, WEB
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SCENE = RenderScene(RunDir(Path("/run/lbctl")), (2, 6))
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    admin: Admin | None = None
-    weight: int | None = None
 
 
 def compiled(*services: Service, settings: Settings | None = None, **more: object) -> Compiled:
@@ -125,20 +120,67 @@ def test_a_stick_table_has_peers_where_nobody_else_on_this_host_counts() -> None
     assert "peers lbctl" not in compiled(MANY[0], is_nbproc=True).target.text()
 
 
+STUCK = replace(MANY[3], stick="source", stick_for_s=600)
+
+
+@pytest.mark.parametrize("more", [{}, {"processes": 2}], ids=["one", "several"])
+def test_a_client_sticks_to_its_server_in_all_processes(more: dict[str, int]) -> None:
+    found = compiled(STUCK, **more)  # type: ignore[arg-type]
+
+    assert "    stick-table type ipv6 size 100k expire 600s peers lbctl" in lines_of(found, "beta")
+    assert "    stick on src" in lines_of(found, "beta")
+    assert found.target.before.count("    peer lbctl-local-") == more.get("processes", 1)
+
+
+def test_with_nbproc_each_process_has_clients_of_its_own() -> None:
+    text = compiled(STUCK, processes=2, is_nbproc=True).target.text()
+
+    assert "    stick-table type ipv6 size 100k expire 600s\n    stick on src\n" in text
+    assert "peers lbctl" not in text
+
+
+@pytest.mark.parametrize(
+    ("more", "peers"),
+    [({}, " peers lbctl"), ({"processes": 2, "is_nbproc": True}, "")],
+    ids=["one", "nbproc"],
+)
+def test_limit_and_stick_share_a_table_where_both_are_copied_or_none(
+    more: dict[str, int], peers: str
+) -> None:
+    found = compiled(replace(STUCK, limit=RateLimit(requests=8)), **more)  # type: ignore[arg-type]
+    tables = [line for line in lines_of(found, "beta") if "stick" in line]
+
+    assert tables == [
+        f"    stick-table type ipv6 size 100k expire 600s store http_req_rate(10s){peers}",
+        "    stick on src",
+    ]
+
+
+def test_counters_that_are_not_copied_are_apart_from_clients_that_are() -> None:
+    found = compiled(replace(STUCK, limit=RateLimit(requests=8)), processes=2)
+    tables = [line for line in lines_of(found, "beta") if "stick" in line]
+
+    assert tables == [
+        "    stick-table type ipv6 size 100k expire 10s store http_req_rate(10s)",
+        "    stick on src table lbctl/beta",
+    ]
+    assert "    table beta type ipv6 size 100k expire 600s\n" in found.target.before
+
+
+@pytest.mark.parametrize(("version", "key"), [((2, 2), ""), ((2, 6), " srvkey addr")])
+def test_servers_of_a_name_are_known_by_address_where_haproxy_can(
+    version: tuple[int, int], key: str
+) -> None:
+    text = compiled(replace(MANY[2], stick="source"), version=version).target.text()
+
+    assert f"stick-table type ipv6 size 100k expire 1800s{key} peers lbctl\n" in text
+
+
 def test_an_operators_own_tables_find_peers_of_every_process() -> None:
     text = "backend x\n    stick-table type ip size 1k peers lbctl\n{{ backends }}\n"
     found = compiled(MANY[3], template={"haproxy.cfg.j2": text}, processes=2)
 
     assert "    peer lbctl-local-01 127.0.0.1:10001\n    peer lbctl-local-02" in found.target.before
-
-
-def test_what_the_operator_wants_of_a_server_is_in_its_line() -> None:
-    admin = {("hello:v1", "web1"): Wanted("maint"), ("hello:v1", "web2"): Wanted("drain", 50)}
-    found = compiled(MANY[0], admin=admin)
-    first, second = found.target.backends["hello:v1"].servers
-
-    assert (first.admin, first.weight) == ("maint", 100)
-    assert (second.admin, second.weight) == ("drain", 50)
 
 
 def test_servers_of_balance_first_are_numbered_in_their_order() -> None:
@@ -201,7 +243,6 @@ def test_an_unchanged_service_is_not_compiled_again() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"admin": {("beta", "web1"): Wanted("drain")}},
         {"sources": {"beta": "consul"}},
         {"processes": 2},
         {"version": (3, 0)},
@@ -278,3 +319,25 @@ def test_a_template_may_have_a_frontend_of_its_own_with_the_look_up() -> None:
 def test_without_a_template_jinja2_is_not_loaded() -> None:
     code = "import sys, lbctl.render.services; assert 'jinja2' not in sys.modules"
     subprocess.run([sys.executable, "-I", "-c", code], check=True, timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("http", "route", "is_secure"),
+    [
+        (Http(https_redirect=True), Route(path="/a"), True),
+        (Http(), Route(path="/a"), False),
+        (Http(https_redirect=True, internal_hosts=("*.internal",)), Route(path="/a"), False),
+        (Http(https_redirect=True), Route(path="/a", port=8080), False),
+    ],
+)
+def test_an_inserted_cookie_is_secure_where_nothing_is_served_in_plain(
+    http: Http, route: Route, is_secure: bool
+) -> None:
+    sticky = Service(name="a", route=route, cookie=Cookie(name="LB", kind="insert"), servers=WEB)
+    (line,) = (
+        one
+        for one in lines_of(compiled(sticky, settings=Settings(http=http)), "a")
+        if one.startswith("    cookie")
+    )
+
+    assert (" secure" in line) == is_secure

@@ -12,7 +12,7 @@ import yaml
 
 from lbctl.errors import ConfigError
 from lbctl.layout import ConfigDir
-from lbctl.settings.load import NO_FLAGS, as_json, effective, load
+from lbctl.settings.load import FILE_MAX_BYTES, NO_FLAGS, as_json, effective, load
 from lbctl.settings.model import Settings
 from lbctl.settings.plain import plain
 
@@ -219,7 +219,7 @@ def test_a_wrong_value_is_named_with_its_rule(
         ("user: *nobody", "lb.yaml:1:7: not YAML: found undefined alias 'nobody'"),
         ("user: a\nha: \x00", "lb.yaml:2:5: not YAML: the character '\\x00' is not allowed"),
         ('user: "\\UFFFFFFFF"', "lb.yaml: not YAML: "),
-        ("[" * 5000, "lb.yaml: not read: brackets or indentation are nested too deep"),
+        ("[" * 100_000, "lb.yaml: not read: brackets or indentation are nested too deep"),
     ],
 )
 def test_a_wrong_form_is_named_with_its_line(
@@ -228,6 +228,12 @@ def test_a_wrong_form_is_named_with_its_line(
     (problem,) = problems_of(text)
 
     assert problem.startswith(expected)
+
+
+def test_a_file_that_nobody_wrote_by_hand_is_not_read(problems_of: Problems) -> None:
+    (problem,) = problems_of("# x\n" * (FILE_MAX_BYTES // 4 + 1))
+
+    assert problem.endswith("lb.yaml: cannot be read: it is longer than 8 MB")
 
 
 def test_tabs_are_told_to_be_spaces(problems_of: Problems) -> None:

@@ -43,7 +43,7 @@ services:
       - {id: a23nj53h3j4, address: "192.168.1.9:80"}
       - {address: "[fd00::9]:80", weight: 0, backup: yes}
   - {name: "ünïcode {name}", dns: "web.internal:80", slots: 3, cookie: {name: LB, kind: insert}}
-  - {name: db, mode: tcp, route: {port: 5432}, accept_proxy: true, send_proxy: v2}
+  - {name: db, mode: tcp, route: {port: 5432}, accept_proxy: true, send_proxy: v2, stick: source}
 """
 
 
@@ -72,6 +72,7 @@ def test_a_service_is_read_with_all_it_may_say(tmp_path: Path) -> None:
         3,
         Cookie(name="LB", kind="insert"),
     )
+    assert (third.stick, third.stick_for_s) == ("source", 1800)
     assert (third.mode, third.route, third.accept_proxy, third.send_proxy) == (
         "tcp",
         Route(port=5432),
@@ -230,6 +231,10 @@ def test_every_problem_is_reported_at_once_in_its_line(tmp_path: Path) -> None:
         ("dns: '[::1]:80'", "an address stands under servers"),
         ("dns: 'a:80', servers: [{address: 'b:80'}]", "dns and servers exclude each other"),
         ("slots: 3", "slots: goes with dns"),
+        ("stick: cookie", "must be source"),
+        ("stick: source, cookie: A", "stick and cookie exclude each other: give one of the two"),
+        ("stick: source, stick_for_s: 0", "must be 1..604800"),
+        ("stick_for_s: 60", "stick_for_s: goes with stick"),
         ("limit: {requests: 0}", "must be 1..1000000000"),
         ("allow: [10.0.0.1/8]", "allow: 10.0.0.1/8 has bits beyond its prefix: is 10.0.0.0/8"),
         ("allow: [localhost]", "'localhost' is neither an address nor a network"),

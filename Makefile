@@ -44,6 +44,8 @@ bench: setup-test
 	bench/footprint
 	bench/failover
 	bench/reloads
+	bench/apply
+	bench/render
 	bench/chaos --steps 100
 
 wheel: setup

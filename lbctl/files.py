@@ -19,6 +19,7 @@ from pathlib import Path
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 #: A FIFO does not keep the reader waiting.
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+_PART_BYTES = 1 << 20
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -76,6 +77,27 @@ def read_regular(path: Path) -> str:
     """
     with _named(path):
         return _read(os.open(path, _READ)).decode(errors="replace")
+
+
+def read_bounded(path: Path, most_bytes: int) -> bytes:
+    """
+    What an operator's file holds, whatever has come into its place: a FIFO keeps nobody waiting,
+    and a device without an end fills no memory.
+
+    Raises:
+        OSError: it cannot be read, or is a directory, a FIFO, or longer than *most_bytes*.
+    """
+    with _named(path), os.fdopen(os.open(path, _READ), "rb", buffering=0) as stream:
+        mode = os.fstat(stream.fileno()).st_mode
+        if stat.S_ISFIFO(mode):
+            raise OSError(errno.EINVAL, "it is a FIFO, and a file is wanted")
+        found = bytearray()
+        while part := stream.read(min(_PART_BYTES, most_bytes + 1 - len(found))):
+            found += part
+        if len(found) > most_bytes:
+            what = f"it is longer than {most_bytes >> 20} MB"
+            raise OSError(errno.EFBIG, what)
+    return bytes(found)
 
 
 def write_private(path: Path, text: str) -> None:

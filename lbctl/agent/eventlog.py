@@ -62,13 +62,13 @@ class Event:
         Raises:
             ValueError: it is torn, or no event.
         """
-        raw = json.loads(line)
         try:
+            raw = json.loads(line)
             fields = dict(raw["fields"])
             return cls(
                 int(raw["id"]), float(raw["at"]), raw["node"], raw["kind"], raw["text"], fields
             )
-        except (TypeError, KeyError) as error:
+        except (TypeError, KeyError, OverflowError, RecursionError) as error:
             message = f"no event: {error!r}"
             raise ValueError(message) from error
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,8 @@ from lbctl.follow.compiled import base_of
 from lbctl.follow.follower import Follower
 from lbctl.follow.generation import Generation, Verdict, read_generation
 from lbctl.follow.report import held_records
-from lbctl.haproxy.certificate_turn import Places, serve_certificates
-from lbctl.haproxy.runtime import UnixRuntime
+from lbctl.haproxy.certificate_turn import Places, Served, serve_certificates
+from lbctl.haproxy.runtime import Runtime, UnixRuntime
 from lbctl.layout import ConfigDir, RunDir
 from lbctl.nginx.reload import NginxReloaded, reload_nginx, title_of
 from lbctl.render.services import CompileCache
@@ -35,7 +35,7 @@ from lbctl.spec import BundleSpec
 log = logging.getLogger(__name__)
 
 _NGINX_TITLE = "nginx: master process "
-#: Until the first generation can be read; later ones are told of.
+#: Until the first generation can be read, and until a process that was silent is asked again.
 _AGAIN_S = 2.0
 
 Note = Callable[[str, str, Mapping[str, Any]], None]
@@ -66,17 +66,25 @@ class Inputs:
         start = config.root if config.root.is_dir() else run.root
         self._certs = config.certs
         self._places = Places(run.certs, also=(config.certs,), start=start)
-        self._runtimes = [UnixRuntime(process.socket) for process in spec.processes]
+        self._runtimes: Sequence[Runtime] = [UnixRuntime(one.socket) for one in spec.processes]
         self._cache = CompileCache()
-        self._nginx: Mapping[str, str] | None = None
         self._hung_up = asyncio.Event()
-        self.blind = ""
+        self._blind = ""
+        self._not_taken: tuple[str, ...] = ()
+        self._in_force: Mapping[str, bytes] = {}
+        self._lags = asyncio.Event()
+
+    def warnings(self) -> list[str]:
+        """What the operator should know of his certificates, in sentences."""
+        found = [f"certificate not taken: {what}" for what in self._not_taken]
+        return found + ([self._blind] if self._blind else [])
 
     async def run(self) -> None:
         """Take up what was found good last; then certificates, and signals."""
         await self._take_up()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._obey_signals())
+            group.create_task(self._catch_up())
             # What was replaced before the first look is no change to it.
             await self._certificates_changed()
             async for _ in watch(self._certs, sight=self._on_sight):
@@ -114,6 +122,7 @@ class Inputs:
             if applied.did == "nothing" and not applied.held and generation.source is not None:
                 why = f"{generation.source.name} may name files that have changed"
                 applied, refused = await self._bring_in(generation, confirm=confirm, force=why)
+            self._not_taken = refused
             nginx = await self._reload_nginx(generation)
             self._renewed()
             self._tell(verdict, by, nginx)
@@ -131,7 +140,6 @@ class Inputs:
                 await asyncio.sleep(_AGAIN_S)
                 continue
             async with self._lock:
-                self._nginx = generation.nginx
                 await self._bring_in(generation)
             return
 
@@ -140,25 +148,46 @@ class Inputs:
     ) -> tuple[Applied, tuple[str, ...]]:
         """Certificates, then everything else; what became of it, and certificates refused."""
         base = base_of(generation, self._spec, self._run, self._cache)
+        before: dict[str, bytes] | None = None
         try:
             served = await serve_certificates(self._runtimes, generation.certs, self._places)
+            if served.reasons:
+                before = self._places.write(generation.certs)
         except OSError as error:
             log.warning("the certificates are as they were: %s", error)
             applied = await self._follower.set_base(base, confirm=confirm, force=force)
-            return applied, (str(error),)
+            return applied, (f"{error}; the certificates are served as they were",)
+        self._note_absent(served, generation.certs)
         for what in served.did:
             self._note("apply", f"{what}: at run time", {})
         refused = tuple(str(problem) for problem in served.refused)
         for what in refused:
             self._note("reload", f"not taken: {what}", {})
-        if not served.reasons:
-            return await self._follower.set_base(base, confirm=confirm, force=force), refused
-        before = self._places.write(generation.certs)
         why = "; ".join((*([force] if force else []), *served.reasons))
         applied = await self._follower.set_base(base, confirm=confirm, force=why)
-        if applied.did == "failed":
+        if applied.did == "failed" and before is not None:
             self._places.write(before)
         return applied, refused
+
+    def _note_absent(self, served: Served, certs: Mapping[str, bytes]) -> None:
+        self._in_force = certs
+        if served.absent and certs and not served.reasons:
+            self._lags.set()
+        else:
+            self._lags.clear()
+
+    async def _catch_up(self) -> None:
+        """A process that did not answer serves the certificates of before, until it does."""
+        while True:
+            await self._lags.wait()
+            await asyncio.sleep(_AGAIN_S)
+            async with self._lock:
+                try:
+                    served = await serve_certificates(self._runtimes, self._in_force, self._places)
+                except OSError as error:
+                    log.debug("the certificates are as they were: %s", error)
+                else:
+                    self._note_absent(served, self._in_force)
 
     async def _certificates_changed(self) -> None:
         async with self._lock:
@@ -166,22 +195,25 @@ class Inputs:
                 verdict = await self._tasks.run("certs")
                 for problem in verdict.problems:
                     self._note("reload", f"certificate not taken: {problem}", asdict(problem))
+                self._not_taken = tuple(map(str, verdict.problems))
                 if verdict.number is not None:
-                    await self._bring_in(read_generation(self._run))
+                    _, refused = await self._bring_in(read_generation(self._run))
+                    self._not_taken += refused
             except (LbctlError, OSError, ValueError) as error:
                 self._note("reload", f"the certificates are served as they were: {error}", {})
 
     async def _reload_nginx(self, generation: Generation) -> NginxReloaded:
         """Its own files too, which only it reads."""
-        before = self._install_nginx(generation.nginx)
+        try:
+            before = self._install_nginx(generation.nginx)
+        except OSError as error:
+            return NginxReloaded(False, (f"{error}; nginx goes on as it is",))
         pid = self._table.rows["nginx"].pid if "nginx" in self._table.rows else 0
         title = title_of(pid) if pid else ""
         if not title.startswith(_NGINX_TITLE):
             return NginxReloaded(False, ("nginx does not run; it loads its files when it starts",))
         done = await reload_nginx(title.removeprefix(_NGINX_TITLE).split(), pid)
-        if done.is_ok:
-            self._nginx = generation.nginx
-        else:
+        if not done.is_ok:
             self._install_nginx(before)
         return done
 
@@ -207,48 +239,46 @@ class Inputs:
         self._note("reload", "; ".join(words), fields)
 
     def _on_sight(self, blind: str) -> None:
-        self.blind = blind
+        self._blind = blind
         if blind:
             log.warning("%s", blind)
 
 
+@dataclass(frozen=True, slots=True)
 class Reload:
-    """What became of a request to read the operator's files again."""
+    """
+    What became of a request to read the operator's files again.
 
-    def __init__(
-        self,
-        verdict: Verdict,
-        applied: Applied | None = None,
-        nginx: NginxReloaded | None = None,
-        refused: tuple[str, ...] = (),
-    ) -> None:
-        self.verdict = verdict
-        self._applied = applied
-        self._nginx = nginx
-        self._refused = refused
+    Attributes:
+        applied: None: nothing was changed, since the files are not good.
+        refused: certificates that HAProxy did not take.
+    """
 
-    @property
-    def is_refused(self) -> bool:
-        """Nothing was changed: the files are not good."""
-        return self._applied is None
+    verdict: Verdict
+    applied: Applied | None = None
+    nginx: NginxReloaded | None = None
+    refused: tuple[str, ...] = ()
 
     def record(self, now: float) -> dict[str, Any]:
         """For programs; *now* is the follower's clock."""
-        verdict, applied, nginx = self.verdict, self._applied, self._nginx
+        verdict, applied, nginx = self.verdict, self.applied, self.nginx
         found: dict[str, Any] = {
             "generation": verdict.number,
             "problems": [asdict(problem) for problem in verdict.problems],
             "warnings": list(verdict.warnings),
             "restart": list(verdict.restart),
-            "certificates": list(self._refused),
+            "certificates": list(self.refused),
         }
         if applied is not None:
+            due = applied.waits_for
             found |= {
                 "did": applied.did,
                 "reasons": list(applied.reasons),
                 "commands": applied.commands,
                 "steps": list(applied.steps),
+                "pending": list(applied.pending),
                 "failure": applied.failure,
+                "waits_s": None if due is None else round(max(0.0, due - now), 1),
                 "held": held_records(applied.held, now),
                 "left_out": list(applied.left_out),
                 "took_s": applied.took_s,

@@ -49,6 +49,7 @@ async def status(agent: Agent) -> dict[str, Any]:
         "warnings": [
             *_warnings(agent, counters),
             *agent.follower.warnings(),
+            *agent.inputs.warnings(),
             *([ha_error] if ha_error else []),
         ],
         "events": [asdict(event) for event in agent.events.last(EVENTS_SHOWN)],

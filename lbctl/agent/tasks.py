@@ -8,9 +8,9 @@ verdict.
 from __future__ import annotations
 
 import asyncio
-import time
+from contextlib import suppress
 
-from lbctl.errors import SupervisorError, UnreachableError
+from lbctl.errors import LbctlError, SupervisorError, UnreachableError
 from lbctl.follow.generation import Verdict, read_verdict
 from lbctl.layout import RunDir
 from lbctl.programs import ProgramEvent, Programs, ProgramState
@@ -44,7 +44,7 @@ class Tasks:
                 was changed.
         """
         async with self._locks[task]:
-            began = time.time()
+            before = self._last(task)
             ended = self._ends[task] = asyncio.Event()
             try:
                 await self._programs.start(task)
@@ -54,19 +54,33 @@ class Tasks:
                 message = f"{task}: cannot be started: {error}; everything stays as it is"
                 raise UnreachableError(message) from error
             except TimeoutError as error:
-                message = f"{task}: not done within {LIMIT_S:g} s; everything stays as it is"
+                await self._end(task)
+                message = (
+                    f"{task}: not done within {LIMIT_S:g} s, and ended; everything stays as it is"
+                )
                 raise UnreachableError(message) from error
             finally:
                 del self._ends[task]
-            return self._verdict(task, began)
+            return self._verdict(task, before)
 
-    def _verdict(self, task: Task, began: float) -> Verdict:
+    async def _end(self, task: Task) -> None:
+        """One that hangs would keep the next one waiting as well."""
+        with suppress(SupervisorError):
+            await self._programs.stop(task)
+
+    def _last(self, task: Task) -> Verdict | None:
+        """What it said when it ran before."""
+        with suppress(OSError, ValueError, LbctlError):
+            return read_verdict(self._run, task)
+        return None
+
+    def _verdict(self, task: Task, before: Verdict | None) -> Verdict:
         try:
             verdict = read_verdict(self._run, task)
         except (OSError, ValueError) as error:
             message = f"{task}: ended without a verdict: {error}; why is in the log"
             raise UnreachableError(message) from error
-        if verdict.at < began - 1.0:
+        if verdict == before:
             message = f"{task}: ended without a verdict; why is in the log; nothing was changed"
             raise UnreachableError(message)
         return verdict

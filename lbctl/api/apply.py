@@ -72,7 +72,7 @@ async def reload(request: web.Request) -> web.Response:
     by = record(agent, request, "reload", words)
     done = await agent.inputs.reload(by=by, **wanted)
     found = {**done.record(time.monotonic()), "by": by}
-    if not done.is_refused:
+    if done.applied is not None:
         return web.json_response(found)
     text = "; ".join(f"{one['where']}: {one['what']}" for one in found["problems"])
     return web.json_response(

@@ -89,7 +89,8 @@ async def asked(request: web.Request, defaults: dict[str, Any]) -> dict[str, Any
     wanted = f"a JSON object like {json.dumps(defaults)} is wanted"
     try:
         asked = json.loads(await request.text() or "{}")
-    except ValueError as error:
+    except (ValueError, LookupError, RecursionError) as error:
+        # No JSON; in an encoding that nobody knows; nested a thousand times.
         raise web.HTTPBadRequest(reason=wanted) from error
     if not isinstance(asked, dict) or asked.keys() - defaults.keys():
         raise web.HTTPBadRequest(reason=wanted)

@@ -54,12 +54,16 @@ def reload(
 def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     """The answer for people."""
     yield _did(answer)
+    if answer["waits_s"] is not None and not answer["failure"]:
+        yield f"! HAProxy has yet to be reloaded, in {answer['waits_s']:.0f} s at the earliest"
     for reason in answer["reasons"][:_SHOWN]:
         yield f"  because {reason}"
     for step in answer["steps"][:_SHOWN]:
         yield f"  {step}"
     if (more := len(answer["steps"]) - _SHOWN) > 0:
         yield f"  and {more} more"
+    for what in answer["pending"][:_SHOWN]:
+        yield f"! pending: {what}"
     nginx = answer.get("nginx") or {"is_ok": True, "said": []}
     yield "nginx: reloaded" if nginx["is_ok"] else f"nginx: {'; '.join(nginx['said'])}"
     for held in answer["held"]:
@@ -78,12 +82,23 @@ def _did(answer: Mapping[str, Any]) -> str:
     took = f"{1000 * answer['took_s']:.0f} ms"
     match answer["did"]:
         case "nothing":
-            return f"HAProxy: nothing {'else ' if answer['held'] else ''}has changed"
+            is_all = not answer["held"] and answer["waits_s"] is None
+            return f"HAProxy: nothing {'' if is_all else 'else '}has changed"
         case "runtime":
-            return f"HAProxy: {answer['commands']} changes at run time, no reload, {took}"
+            return f"HAProxy: {_at_run_time(answer)}, no reload, {took}"
         case "reload":
             return f"HAProxy: reloaded in {took}"
     return "HAProxy: goes on with what it had"
+
+
+def _at_run_time(answer: Mapping[str, Any]) -> str:
+    match answer["commands"]:
+        case 0:
+            return "servers that go are still in use" if answer["pending"] else "its file changed"
+        case 1:
+            return "1 change at run time"
+        case several:
+            return f"{several} changes at run time"
 
 
 def _failures(answer: Mapping[str, Any]) -> Iterator[Problem]:

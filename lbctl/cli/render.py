@@ -21,7 +21,7 @@ from lbctl.cli.options import (
 from lbctl.errors import LbctlError
 from lbctl.follow.generation import read_generation
 from lbctl.follow.host import version_of
-from lbctl.follow.takes import what_it_takes
+from lbctl.follow.takes import NOTHING_OF_HAPROXY, what_it_takes
 from lbctl.follow.texts import is_ours, without_token
 from lbctl.haproxy.abilities import Abilities
 from lbctl.launch.configuration import Dirs
@@ -80,10 +80,17 @@ def _what_it_takes(dirs: Dirs, written: Mapping[Path, str]) -> tuple[str, ...]:
         return ("it takes: a start; no bundle runs on this --run-dir",)
     there = [path for path in run.haproxy.iterdir() if is_ours(path.name)]
     before = {path.name: "".join(_lines(path)) for path in there}
+    running = read_generation(run).settings
+    keys = restart_keys(running, load(dirs.config, environ=os.environ))
+    if keys:
+        # What a restart brings, no reload does.
+        written, _ = texts(dirs, os.environ, running)
     after = {path.name: text for path, text in written.items() if path.parent == run.haproxy}
     told = what_it_takes(before, after, Abilities.of(version_of(spec.haproxy_version)))
-    keys = restart_keys(read_generation(run).settings, load(dirs.config, environ=os.environ))
-    return (*told, f"a restart of lbctl, for {', '.join(keys)}") if keys else told
+    if not keys:
+        return told
+    restart = f"a restart of lbctl, for {', '.join(keys)}"
+    return (f"it takes: {restart}",) if told == NOTHING_OF_HAPROXY else (*told, restart)
 
 
 def _lines(path: Path) -> list[str]:

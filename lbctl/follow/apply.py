@@ -59,12 +59,13 @@ class Applied:
 
     Attributes:
         did: ``failed``: what runs is as it was.
-        steps: what was done at run time, in words, of the first process that was told.
+        steps: what was done at run time, in words, of the process that most was done on.
         commands: how many steps, over all processes.
         reasons: why a reload was needed; or is, while it has to wait.
         failure: what went wrong; empty: nothing.
         waits_for: the clock, when the reload may be tried; None: none is needed.
         left_out: services that this turn has found to be refused.
+        pending: removals that wait until the server is not in use any more, in words.
         by_hand: states that somebody had set on a Runtime socket, and that now hold everywhere.
         took_s: seconds.
     """
@@ -77,6 +78,7 @@ class Applied:
     waits_for: float | None = None
     held: tuple[Held, ...] = ()
     left_out: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
     by_hand: tuple[ByHand, ...] = ()
     took_s: float = 0.0
 
@@ -246,11 +248,13 @@ class Applier:
 
     async def _at_run_time(self, turn: _Turn) -> Applied:
         performed = await self._install(turn.wanted, turn.plans)
-        self.desired.settled(turn.selection.services)
+        self.desired.settled(turn.selection)
         self.backoff.settled()
         did: Did = "runtime" if performed.commands or turn.names else "nothing"
         failure = "; ".join(performed.failed)
-        return Applied(did, _in_words(turn.plans), performed.commands, failure=failure)
+        return Applied(
+            did, performed.steps, performed.commands, failure=failure, pending=performed.pending
+        )
 
     async def _partly(self, turn: _Turn, failure: str = "") -> Applied:
         """The reload has to wait; servers need not."""
@@ -268,11 +272,12 @@ class Applier:
         did: Did = "runtime" if performed.commands else "nothing"
         return Applied(
             "failed" if failure else did,
-            _in_words(able),
+            performed.steps,
             performed.commands,
             turn.reasons,
             "; ".join(filter(None, (failure, *performed.failed))),
             due,
+            pending=performed.pending,
         )
 
     async def _install(self, wanted: Wanted, plans: Mapping[int, Plan]) -> Performed:
@@ -336,7 +341,7 @@ class Applier:
                     await self.world.restart(one.name)
             # The others were not asked.
             return await self._partly(turn, bad[0])
-        self.desired.settled(turn.selection.services)
+        self.desired.settled(turn.selection)
         self.world.tidy(self.loaded)
         performed = await self._after_reload(programs)
         words = "; ".join(filter(None, (failure, *performed.failed)))
@@ -361,9 +366,3 @@ class _Refused:
 
 def _same_files(one: Wanted, other: Wanted) -> bool:
     return replace(one, token=other.token) == other
-
-
-def _in_words(plans: Mapping[int, Plan]) -> tuple[str, ...]:
-    """The steps of the process that has the most of them."""
-    longest = max((plan.steps for plan in plans.values()), key=len, default=())
-    return tuple(step.describe() for step in longest)

@@ -64,13 +64,14 @@ class Desired:
         self.clashes: tuple[str, ...] = ()
         self.backend_name = backend_name
         self._by_source: dict[str, tuple[Service, ...]] = {}
-        self._applied: dict[str, Service] | None = None
+        self._applied: dict[str, Service] = {}
+        self._is_known = False
         self._wanted: dict[str, Service] | None = None
 
     @property
     def applied(self) -> Mapping[str, Service]:
-        """By name, as they are in force; empty: not known yet."""
-        return self._applied or {}
+        """By name, as they are in force; what an earlier life has applied is not in it."""
+        return self._applied
 
     def sources(self) -> Mapping[str, int]:
         """How many services each one has."""
@@ -94,8 +95,8 @@ class Desired:
         """What to compile at *now*, by the guard's clock, beside what runs."""
         wanted = self.wanted()
         self._forgive(wanted)
-        if self._applied is None:
-            return self._select_first(now, wanted, running)
+        if not self._is_known:
+            return self._select_unknown(now, wanted, running)
         held = self.guard.judge(now, _counts(self._applied.values()), _counts(wanted.values()))
         kept = {one.name: self._applied[one.name] for one in held}
         return Selection(tuple(self._settle({**wanted, **kept})), held)
@@ -122,20 +123,27 @@ class Desired:
         """What was refused may be accepted now: the rest of the configuration is another one."""
         self.left_out.clear()
 
-    def settled(self, services: Iterable[Service]) -> None:
-        """*services* are in force."""
-        self._applied = {one.name: one for one in services}
+    def settled(self, selection: Selection) -> None:
+        """It is in force, but for what is frozen: that is still known by its backend alone."""
+        frozen = selection.frozen
+        self._is_known = not frozen
+        self._applied = {
+            one.name: one
+            for one in selection.services
+            if not frozen or self.backend_name(one.name) not in frozen
+        }
 
     def settled_servers(self, services: Iterable[Service], backends: Collection[str]) -> None:
         """The servers of those with *backends* are in force; the rest of them is not."""
-        if self._applied is None:
-            return
         for one in services:
             known = self._applied.get(one.name)
             if known is not None and known is not one and self.backend_name(one.name) in backends:
                 self._applied[one.name] = replace(known, servers=one.servers)
 
     def _settle(self, services: Mapping[str, Service]) -> Iterable[Service]:
+        return self._accepted(services) if self.left_out else services.values()
+
+    def _accepted(self, services: Mapping[str, Service]) -> Iterable[Service]:
         for name, service in services.items():
             refused = self.left_out.get(name)
             if refused is None or refused.service != service:
@@ -149,21 +157,24 @@ class Desired:
             name: one for name, one in self.left_out.items() if wanted.get(name) == one.service
         }
 
-    def _select_first(
+    def _select_unknown(
         self, now: float, wanted: Mapping[str, Service], running: Target
     ) -> Selection:
-        """After a start: what was in force is known by its backends alone."""
-        names = {self.backend_name(name): name for name in wanted}
+        """After a start: what an earlier life has applied is known by its backends alone."""
+        names = {self.backend_name(name): name for name in (*wanted, *self._applied)}
         had = {
             names.get(backend, backend): len(one.servers)
             for backend, one in running.backends.items()
         }
+        had |= _counts(self._applied.values())
         held = self.guard.judge(now, had, _counts(wanted.values()))
+        kept = {one.name: self._applied[one.name] for one in held if one.name in self._applied}
+        unknown = [one.name for one in held if one.name not in kept]
         return Selection(
-            tuple(self._settle(wanted)),
+            tuple(self._settle({**wanted, **kept})),
             held,
-            frozen=frozenset(self.backend_name(one.name) for one in held if one.name in wanted),
-            is_frame_frozen=any(one.name not in wanted for one in held),
+            frozen=frozenset(self.backend_name(name) for name in unknown if name in wanted),
+            is_frame_frozen=any(name not in wanted for name in unknown),
         )
 
     def _order(self) -> Sequence[str]:

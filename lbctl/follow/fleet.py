@@ -132,13 +132,14 @@ class Fleet:
 
     def keys(self) -> frozenset[Key]:
         """Every server that any process has; empty while one has not been looked at."""
-        looks = [one.look for one in self.members.values()]
-        if not all(looks):
-            return frozenset()
+        return self.known() if all(one.look for one in self.members.values()) else frozenset()
+
+    def known(self) -> frozenset[Key]:
+        """Every server of those processes that have been looked at."""
+        looks = [one.look for one in self.members.values() if one.look is not None]
         return frozenset(
             (backend, server)
             for look in looks
-            if look is not None
             for backend, servers in look.seen.items()
             for server in servers
         )
@@ -250,6 +251,18 @@ class Performed:
     @property
     def commands(self) -> int:
         return sum(len(one.done) for one in self.outcomes)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What was done, in words, on the process that most was done on."""
+        longest = max((one.done for one in self.outcomes), key=len, default=())
+        return tuple(step.describe() for step in longest)
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """What is tried again, in words, of the process that most is left on."""
+        longest = max((one.pending for one in self.outcomes), key=len, default=())
+        return tuple(str(one) for one in longest)
 
     @property
     def failed(self) -> tuple[str, ...]:

@@ -33,6 +33,8 @@ AUDIT_EVERY_S = 30.0
 AGAIN_S = 1.0
 #: ``haproxy -c`` of what was changed at run time, at most this often, seconds.
 CHECK_EVERY_S = 5.0
+#: Who has files brought in waits so long for a reload that has to wait, seconds.
+PATIENCE_S = 10.0
 
 
 class Note(Protocol):
@@ -90,12 +92,13 @@ class Follower:
         self._wall = wall
         self._wake = asyncio.Event()
         self._waiters: list[asyncio.Future[Applied]] = []
+        self._patient: list[asyncio.Future[Applied]] = []
         self._by_force = ""
         self._again_at: float | None = None
         self._audited_at = self._began_at = clock()
-        self._checked_at = 0.0
         self._is_unchecked = False
         self._trouble = Backoff()
+        self._told_unloadable = ""
         self._told_held: frozenset[tuple[str, int | None]] = frozenset()
 
     # --- what comes in -------------------------------------------------------------------------
@@ -124,7 +127,7 @@ class Follower:
         if confirm:
             self.desired.guard.confirm_next()
         self._by_force = force
-        return await self.outcome()
+        return await self._outcome(self._patient)
 
     def confirm(self) -> tuple[Held, ...]:
         """Let through what is held back now."""
@@ -140,9 +143,12 @@ class Follower:
             self._begin()
 
     async def outcome(self) -> Applied:
-        """Begin a turn; what it has done."""
+        """Begin a turn; what it has done, though a reload may have to wait."""
+        return await self._outcome(self._waiters)
+
+    async def _outcome(self, waiters: list[asyncio.Future[Applied]]) -> Applied:
         waiter: asyncio.Future[Applied] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        waiters.append(waiter)
         self._begin()
         return await waiter
 
@@ -191,13 +197,16 @@ class Follower:
     async def _one(self, base: Base) -> None:
         self.is_at_work = True
         self._began_at = self._clock()
-        waiters, self._waiters = self._waiters, []
+        waiters, patient = [*self._waiters], [*self._patient]
+        self._waiters.clear()
+        self._patient.clear()
         force, self._by_force = self._by_force, ""
         self.pace.taken()
         if self._clock() >= self._audited_at + AUDIT_EVERY_S:
             self.applier.fleet.mark_stale()
             self._audited_at = self._began_at
         try:
+            self._restore(is_due=bool(patient) or self._audited_at == self._began_at)
             applied = await self.applier.turn(base.compile, by_force=force)
         except (LbctlError, OSError) as error:
             self._trouble.tried(str(error), self._clock())
@@ -213,9 +222,28 @@ class Follower:
             self.overrides.note_present(there, self._wall())
         if applied.did == "reload" or is_audit or not self.workers:
             self.workers = await self.applier.world.workers()
-        self._settle(applied, waiters, force)
+        self._settle(applied)
+        if applied.waits_for is not None and not applied.failure:
+            self._by_force = self._by_force or force
+        if self._is_paused(applied):
+            self._patient += patient
+        else:
+            waiters += patient
+        _answer(waiters, applied)
 
-    def _settle(self, applied: Applied, waiters: list[asyncio.Future[Applied]], force: str) -> None:
+    def _restore(self, *, is_due: bool) -> None:
+        """What HAProxy would load when it starts is what runs, whoever has been at the files."""
+        if is_due and (names := self.applier.world.restore(self.applier.loaded)):
+            what = f"{', '.join(names)} in the run dir: not what runs, written anew"
+            self._note("reload", what, {"files": list(names)})
+
+    def _is_paused(self, applied: Applied) -> bool:
+        """A reload comes soon, by itself."""
+        if applied.waits_for is None or applied.failure or applied.held:
+            return False
+        return applied.waits_for - self._clock() <= PATIENCE_S
+
+    def _settle(self, applied: Applied) -> None:
         """Tell what was done, and find out when to go on."""
         self._tell(applied)
         self._again_at = applied.waits_for
@@ -223,14 +251,6 @@ class Follower:
             soon = self._clock() + AGAIN_S
             self._again_at = soon if self._again_at is None else min(soon, self._again_at)
         self._is_unchecked |= applied.did == "runtime"
-        is_paused = applied.waits_for is not None and not applied.failure and not applied.held
-        if is_paused:
-            self._waiters = [*waiters, *self._waiters]
-            self._by_force = self._by_force or force
-            return
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(applied)
 
     # --- haproxy -c in the background ----------------------------------------------------------
 
@@ -238,28 +258,39 @@ class Follower:
         """What was changed at run time must be what HAProxy would load."""
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
-            if self._is_unchecked and not self.is_at_work:
+            is_down = any(one.silence for one in self.applier.fleet.members.values())
+            if (self._is_unchecked or is_down) and not self.is_at_work:
                 self._is_unchecked = False
-                await self._check()
+                await self._check(is_down=is_down)
 
-    async def _check(self) -> None:
+    async def _check(self, *, is_down: bool) -> None:
+        """
+        A service that is refused where it serves goes on serving, until that keeps a HAProxy down.
+        """
         loaded = self.applier.loaded
         try:
+            self._restore(is_due=is_down)
             said = await self.applier.world.judge(loaded)
         except (LbctlError, OSError) as error:
             log.warning("the files in the run dir could not be checked: %s; going on", error)
             return
-        if not said or loaded is not self.applier.loaded:
-            self._is_unchecked |= bool(said)
+        if loaded is not self.applier.loaded:
+            self._is_unchecked = True
+            return
+        if not said:
+            self._forget_failure(lambda what: what == self._told_unloadable)
+            self._told_unloadable = ""
             return
         names = {self.desired.backend_name(name): name for name in self.desired.applied}
         blamed = {names[one.service]: one.what for one in said if one.service in names}
+        words = "; ".join(one.what for one in said)
+        if not is_down or not blamed:
+            self._is_unchecked = True
+            self._tell_unloadable(words)
+            return
         for name, what in blamed.items():
             if self.desired.leave_out(name, what, self._wall()):
                 self._tell_left_out([name])
-        if not blamed:
-            words = "; ".join(one.what for one in said)
-            self._fail(f"the files in the run dir would not be loaded again: {words}")
         self._begin()
 
     # --- what is told --------------------------------------------------------------------------
@@ -275,8 +306,8 @@ class Follower:
             self._note(kind, text, report.applied_record(applied, self._wall()))
         if applied.failure:
             self._fail(applied.failure)
-        elif applied.did != "nothing" or applied.waits_for is None:
-            self.failure = None
+        elif applied.did == "reload" or applied.waits_for is None:
+            self._forget_failure(lambda what: what != self._told_unloadable)
         for one in applied.by_hand:
             self._note("apply", report.by_hand_sentence(one), {"server": "/".join(one.key)})
         self._tell_left_out(applied.left_out)
@@ -298,9 +329,20 @@ class Follower:
                 self._note("reload", report.held_sentence(one, now), fields)
         self._told_held = frozenset((one.name, one.wants) for one in held)
 
+    def _tell_unloadable(self, words: str) -> None:
+        what = f"a HAProxy that has to start would refuse what is running: {words}"
+        if what != self._told_unloadable:
+            self._note("reload", what, {"what": words})
+        self._told_unloadable = what
+        self._fail(what)
+
     def _fail(self, what: str) -> None:
         if self.failure is None or self.failure["what"] != what:
             self.failure = {"what": what, "at": self._wall()}
+
+    def _forget_failure(self, is_over: Callable[[str], bool]) -> None:
+        if self.failure is not None and is_over(self.failure["what"]):
+            self.failure = None
 
     def status(self) -> dict[str, Any]:
         """``apply`` in the node's status."""
@@ -327,6 +369,12 @@ class Follower:
             report.left_out_sentence(name, one)
             for name, one in sorted(self.desired.left_out.items())
         ]
+        found += [
+            f"{one.program} cannot be asked or told anything, and may serve what was before: "
+            f"{one.silence}; if it runs, only its end mends that: supervisord starts it again"
+            for one in self.applier.fleet.members.values()
+            if one.silence
+        ]
         found += [f"service {clash}" for clash in self.desired.clashes]
         return found + ([self.overrides.error] if self.overrides.error else [])
 
@@ -338,3 +386,9 @@ class Follower:
         if self.desired.guard.held:
             return "held"
         return "busy" if self.is_at_work or self.pace.due() is not None else "idle"
+
+
+def _answer(waiters: Sequence[asyncio.Future[Applied]], applied: Applied) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(applied)

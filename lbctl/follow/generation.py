@@ -29,6 +29,8 @@ from lbctl.spec import Task
 
 #: The newest ones; a reader that holds the name of the one before is not left without.
 KEPT = 2
+#: Nobody reads more at once, and each goes into the log, the events and the answer.
+PROBLEMS_MOST = 50
 _MODE = 0o640
 _TRIES = 3
 
@@ -258,7 +260,10 @@ def verdict_of(
     warnings: tuple[str, ...] = (),
     restart: tuple[str, ...] = (),
 ) -> Verdict:
-    """One of this process, which *began* then (monotonic seconds)."""
+    """One of this process, which *began* then (monotonic seconds); with the first problems."""
+    if len(problems) > PROBLEMS_MOST:
+        more = Problem("...", f"{len(problems) - PROBLEMS_MOST} problems more")
+        problems = (*problems[:PROBLEMS_MOST], more)
     return Verdict(
         number=number,
         code=code,

@@ -63,7 +63,11 @@ class Guard:
             had: servers of each service, as it is applied.
             wanted: the same, as it is asked for.
         """
-        lost = {name: count for name, count in had.items() if is_loss(count, wanted.get(name))}
+        lost = {
+            name: count
+            for name, count in had.items()
+            if wanted.get(name) != count and is_loss(count, wanted.get(name))
+        }
         left = {name: _left(wanted.get(name)) for name in lost}
         # A loss that grows is another one, and has lasted for no time.
         grown = {name for name in lost if left[name] < self._left.get(name, left[name])}

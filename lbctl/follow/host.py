@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from lbctl.errors import CheckError, RuntimeApiError
+from lbctl.files import read_bounded
 from lbctl.follow.isolate import Refusal
 from lbctl.follow.texts import (
     HAPROXY_CFG,
@@ -34,7 +35,7 @@ from lbctl.haproxy.plan import Plan
 from lbctl.haproxy.ports import taken_ports
 from lbctl.haproxy.reload import Reloadable, reload_processes, workers_of
 from lbctl.haproxy.runtime import UnixRuntime
-from lbctl.haproxy.seen import read_seen
+from lbctl.haproxy.seen import read_seen, seen_in, state_commands
 from lbctl.haproxy.version import HaproxyVersion
 from lbctl.layout import RunDir
 from lbctl.model.peers import peer_name
@@ -45,6 +46,7 @@ from lbctl.spec import BundleSpec, HaproxyProcess
 _PID = re.compile(r"^Pid: (\d+)$", re.M)
 _ENVIRONMENT = re.compile(rf"^{VARIABLE}=([0-9a-f]*)$", re.M)
 _MODE: Final = 0o600
+_MOST_BYTES: Final = 1 << 30
 _RELOAD_S: Final = 15.0
 
 
@@ -80,12 +82,20 @@ class HostWorld:
         return self._on_disk
 
     async def write(self, wanted: Wanted, before: Wanted) -> None:
-        texts = texts_of(wanted, skip=before)
-        self._replace(texts)
+        # On a disk the file system may take a second for it.
+        texts = await asyncio.to_thread(self._write_texts, wanted, before)
         for name in before.more.keys() - wanted.more.keys():
             if name not in texts:
                 (self._run.haproxy / name).unlink(missing_ok=True)
         self._on_disk = wanted
+
+    def restore(self, wanted: Wanted) -> tuple[str, ...]:
+        texts = texts_of(wanted)
+        odd = {
+            name: text for name, text in texts.items() if _read(self._run.haproxy / name) != text
+        }
+        self._replace(odd)
+        return tuple(odd)
 
     def tidy(self, wanted: Wanted) -> None:
         """Remove the files that only an earlier text has named."""
@@ -94,6 +104,11 @@ class HostWorld:
                 if is_named(path.name) and path.name not in wanted.target.files:
                     path.unlink(missing_ok=True)
 
+    def _write_texts(self, wanted: Wanted, before: Wanted) -> Mapping[str, str]:
+        texts = texts_of(wanted, skip=before)
+        self._replace(texts)
+        return texts
+
     def _replace(self, texts: Mapping[str, str]) -> None:
         """All of them, or, where there is no room, none."""
         directory = self._run.haproxy
@@ -101,9 +116,10 @@ class HostWorld:
         try:
             for name, text in texts.items():
                 new = directory / f".{name}.new"
-                _write(new, text)
                 written.append((new, directory / name))
-        except OSError:
+                _write(new, text)
+        except OSError as error:
+            error.filename = error.filename or str(written[-1][1])
             for new, _ in written:
                 new.unlink(missing_ok=True)
             raise
@@ -183,14 +199,18 @@ class HostWorld:
         self, number: int, backends: Collection[str] | None, *, in_full: bool = False
     ) -> Look:
         runtime = self._runtimes[number]
-        info, environment = await runtime.ask_all(["show info", f"show env {VARIABLE}"])
+        names = [] if backends is None or in_full else sorted(backends)
+        asked = ["show info", f"show env {VARIABLE}", *state_commands(names)]
+        info, environment, *states = await runtime.ask_all(asked)
         pid = _PID.search(info.text)
         if pid is None or environment.failure:
             message = f"{runtime.path}: 'show info': {info.failure or info.refusal or 'no pid'}"
             raise RuntimeApiError(message)
         token = _ENVIRONMENT.search(environment.text)
-        names = None if backends is None else sorted(backends)
-        seen = await read_seen(runtime, names, in_full=in_full)
+        if names:
+            seen = seen_in(names, states)
+        else:
+            seen = await read_seen(runtime, backends, in_full=in_full)
         return Look(int(pid[1]), token[1] if token else "", seen)
 
     async def perform(self, number: int, plan: Plan) -> Outcome:
@@ -250,10 +270,10 @@ def _owner(target: Target, where: str, name: str, shift: int) -> str:
 
 
 def _read(path: Path) -> str:
-    """Empty: it is not there."""
+    """Empty: it is not there, or is no file of ours."""
     try:
-        return path.read_bytes().decode("utf-8", "surrogateescape")
-    except FileNotFoundError:
+        return read_bounded(path, _MOST_BYTES).decode("utf-8", "surrogateescape")
+    except OSError:
         return ""
 
 

@@ -193,7 +193,7 @@ def _read(path: Path) -> dict[Key, Override]:
         return dict(_row(row) for row in rows)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         log.warning("%s: %s; going on without the states of servers in it", path, error)
         return {}
 
@@ -209,8 +209,9 @@ def _row(row: Mapping[str, Any]) -> tuple[Key, Override]:
     if admin is not None and admin not in _ADMINS:
         message = f"{admin!r} is no state of a server"
         raise ValueError(message)
-    if weight is not None and not 0 <= weight <= WEIGHT_MAX:
+    if weight is not None and (not isinstance(weight, int) or not 0 <= weight <= WEIGHT_MAX):
         message = f"{weight!r} is no weight"
         raise ValueError(message)
+    gone_at = None if gone_at is None else float(gone_at)
     one = Override(admin, weight, float(row["at"]), str(row["by"]), gone_at)
     return (str(row["backend"]), str(row["server"])), one

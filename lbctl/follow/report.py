@@ -25,7 +25,7 @@ def sentence(applied: Applied, processes: int) -> str:
         return f"{words}; not everywhere: {applied.failure}" if applied.failure else words
     if applied.did == "runtime":
         if not applied.commands:
-            return ""
+            return f"pending: {some(applied.pending)}" if applied.pending else ""
         where = "" if processes == 1 else f" on {processes} processes"
         words = f"{some(applied.steps)}: at run time{where}, in {took}"
         return f"{words}; refused: {applied.failure}" if applied.failure else words

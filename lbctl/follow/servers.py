@@ -33,7 +33,7 @@ def find(fleet: Fleet, text: str) -> Key:
         UsageError: none, and which are near.
     """
     left, slash, right = text.rpartition("/")
-    keys = fleet.keys()
+    keys = fleet.known()
     if not keys:
         silent = [one.program for one in fleet.members.values() if one.look is None]
         message = f"{text}: not known yet: {', '.join(silent)} has not answered; try again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from lbctl.follow.guard import is_loss
 from lbctl.follow.texts import wanted_of
@@ -13,6 +14,8 @@ from lbctl.model.target import Target
 
 #: Beyond so many, steps are counted.
 _TOLD_MOST = 20
+#: It runs as it is to.
+NOTHING_OF_HAPROXY: Final = ("it takes: nothing of HAProxy",)
 
 
 def what_it_takes(
@@ -40,7 +43,7 @@ def what_it_takes(
         told = [f"  {one}" for one in reasons]
         return ("it takes: a reload of HAProxy, because", *told, *losses)
     if not steps:
-        return ("it takes: nothing of HAProxy",)
+        return NOTHING_OF_HAPROXY
     told = [f"  {one}" for one in steps[:_TOLD_MOST]]
     if len(steps) > _TOLD_MOST:
         told.append(f"  and {len(steps) - _TOLD_MOST} more")

@@ -104,6 +104,9 @@ class World(Protocol):
     async def write(self, wanted: Wanted, before: Wanted) -> None:
         """Replace the files that differ from *before*, each at once."""
 
+    def restore(self, wanted: Wanted) -> tuple[str, ...]:
+        """Write the files anew that somebody else has changed since; their names."""
+
     async def judge(self, wanted: Wanted) -> tuple[Refusal, ...]:
         """``haproxy -c`` of it, without touching what runs; empty: accepted."""
 

@@ -7,13 +7,13 @@ looked up in ``show stat``, which costs four times as much.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Final, Literal
 
 from lbctl.errors import RuntimeApiError
-from lbctl.haproxy.runtime import Runtime
+from lbctl.haproxy.runtime import Answer, Runtime
 from lbctl.haproxy.table import Table
 from lbctl.model.target import Admin
 
@@ -93,26 +93,36 @@ async def read_seen(
         said = [await runtime.ask("show stat -1 4 -1")] if in_full else []
     else:
         names = tuple(backends)
-        texts = await _ask_each(runtime, "show servers state {}", names)
-        seen = {name: parse_seen(text).get(name, {}) for name, text in texts.items()}
-        said = list(
-            (await _ask_each(runtime, "show stat {} 4 -1", names)).values() if in_full else ()
-        )
+        seen = seen_in(names, await runtime.ask_all(state_commands(names)))
+        more = [f"show stat {name} 4 -1" for name in names] if in_full else []
+        said = [text for _, text in _texts(names, await runtime.ask_all(more))] if more else []
     for text in said:
         seen = with_statistics(seen, Table.parse(text))
     return seen
 
 
-async def _ask_each(runtime: Runtime, command: str, names: tuple[str, ...]) -> dict[str, str]:
+def state_commands(names: Sequence[str]) -> list[str]:
+    """What tells of the servers of each backend."""
+    return [f"show servers state {name}" for name in names]
+
+
+def seen_in(names: Sequence[str], answers: Sequence[Answer]) -> Seen:
+    """
+    What the answers to :func:`state_commands` say, of the backends that the process has.
+
+    Raises:
+        RuntimeApiError: as :func:`read_seen`.
+    """
+    return {name: parse_seen(text).get(name, {}) for name, text in _texts(names, answers)}
+
+
+def _texts(names: Sequence[str], answers: Sequence[Answer]) -> Iterator[tuple[str, str]]:
     """The answers by name; a backend that the process does not have is not among them."""
-    texts = {}
-    answers = await runtime.ask_all([command.format(name) for name in names])
     for name, answer in zip(names, answers, strict=True):
         if answer.is_done:
-            texts[name] = answer.text
+            yield name, answer.text
         elif answer.refusal not in _NO_BACKEND:
             raise RuntimeApiError(answer.failure or f"{answer.command!r}: {answer.refusal}")
-    return texts
 
 
 def with_statistics(seen: Seen, table: Table) -> Seen:

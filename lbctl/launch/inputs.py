@@ -12,10 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lbctl.errors import Problem, RenderError, ValidationError
+from lbctl.files import read_bounded
 from lbctl.follow.generation import OperatorSource
 from lbctl.launch.collect import Collector
 from lbctl.layout import ConfigDir
 from lbctl.settings.model import Settings
+
+#: Of any one file.
+_FILE_MAX_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ def _exists(path: Path) -> bool:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bounded(path, _FILE_MAX_BYTES)
     except IsADirectoryError as error:
         what = "it is a directory; a file to mount that is missing becomes one"
         raise ValidationError([Problem(str(path), what)]) from error

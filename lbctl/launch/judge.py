@@ -153,9 +153,8 @@ def judge_configuration(
             dirs, configuration, fit_host.privileges, fit_host.binaries, fit_host.nginx.options
         )
     )
-    claims = list(configuration.claims)
-    if verdict is not None:
-        claims += nginx_claims(dirs, verdict[0])
+    others = [] if verdict is None else [*nginx_claims(dirs, verdict[0])]
+    claims = [*configuration.claims, *others]
     collector.add(clashes(claims))
     collector.add(taken(claims))
     if fit_host.groups:
@@ -166,6 +165,7 @@ def judge_configuration(
     collector.raise_if_any()
     links = [*look_warnings(fit_host.checks), *hooks_d_warnings(dirs.config)]
     links = links if fit_host.groups else []
+    links += configuration.redirect_warnings(others)
     return (*links, *(() if verdict is None else (*verdict[0].warnings, *verdict[1])))
 
 

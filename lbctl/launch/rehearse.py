@@ -29,6 +29,8 @@ from lbctl.launch.start import supervisor_text
 from lbctl.launch.trial import Trial, tried
 from lbctl.layout import RunDir, StateDir
 from lbctl.settings.load import load
+from lbctl.settings.model import Settings
+from lbctl.settings.transfer import keeping, restart_keys
 from lbctl.spec import BundleSpec, read_spec
 
 _MASK = "***"
@@ -56,6 +58,7 @@ def rehearse(dirs: Dirs, environ: Mapping[str, str]) -> tuple[list[str], list[st
     with _room_for(dirs, fit_host) as elsewhere:
         trial = Trial(
             elsewhere,
+            dirs.run,
             settings,
             fit_host,
             _facts(fit_host, _ANY_NODE),
@@ -80,17 +83,24 @@ def _what_is_right(dirs: Dirs, configuration: Configuration, fit_host: Host) -> 
     ]
 
 
-def texts(dirs: Dirs, environ: Mapping[str, str]) -> tuple[dict[Path, str], tuple[str, ...]]:
+def texts(
+    dirs: Dirs, environ: Mapping[str, str], running: Settings | None = None
+) -> tuple[dict[Path, str], tuple[str, ...]]:
     """
     What ``lbctl run`` would write into the run dir, by path, and the secrets in it.
 
     With a bundle's run dir the virtual addresses are the ones it was started with.
+
+    Args:
+        running: settings whose keys that only a start can change count; None: those on disk.
 
     Raises:
         ConfigError, ValidationError: with every problem.
     """
     host.widen_path()
     settings = load(dirs.config, environ=environ)
+    if running is not None:
+        settings = keeping(running, settings, restart_keys(running, settings))
     collector = Collector()
     collector.add(dirs.problems())
     fit_host = collector.attempt(lambda: judge_host(Request(), settings, lambda _: None))

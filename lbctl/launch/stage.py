@@ -29,6 +29,7 @@ from lbctl.haproxy.cfg import nothing_is_absent
 from lbctl.haproxy.pem import choose
 from lbctl.launch import host, tree
 from lbctl.launch.absent import only_on_the_master
+from lbctl.launch.apart import apart
 from lbctl.launch.configuration import Configuration, Dirs, HostFacts, Place, moved
 from lbctl.launch.digests import digests
 from lbctl.launch.inputs import Inputs, read_inputs
@@ -117,8 +118,11 @@ def _judged(
         raise ValidationError(choice.problems)
     if restart:
         # The next start must not fail by what is accepted now.
-        _tried(dirs, spec, wanted, read_inputs(dirs.config, wanted))
-    fit_host, in_trial, warnings = _tried_apart(dirs, spec, settings, inputs)
+        later = read_inputs(dirs.config, wanted)
+        apart(wanted, lambda some: _tried(dirs, spec, some, later))
+    # The agent leaves the same ones out.
+    found, refused = apart(settings, lambda some: _tried(dirs, spec, some, inputs))
+    fit_host, in_trial, warnings = found
     configuration = moved(in_trial, dirs, settings, *_here(spec, fit_host))
     return _Found(
         generation_of(current.number + 1, settings, configuration, run),
@@ -128,33 +132,8 @@ def _judged(
             digests=_digests(dirs, spec, wanted, inputs),
         ),
         (*restart, *_other_peers(spec, configuration)),
-        (*_other_haproxy(spec, fit_host), *map(str, choice.warnings), *warnings),
+        (*_other_haproxy(spec, fit_host), *map(str, (*choice.warnings, *refused)), *warnings),
     )
-
-
-def _tried_apart(
-    dirs: Dirs, spec: BundleSpec, settings: Settings, inputs: Inputs
-) -> tuple[Host, Configuration, tuple[str, ...]]:
-    """
-    Services that are refused do not keep the rest out: the agent leaves them out one by one.
-
-    Returns:
-        As :func:`_tried`, without those.
-    """
-    try:
-        return _tried(dirs, spec, settings, inputs)
-    except ValidationError as error:
-        refusal = error
-    blamed = {problem.where for problem in refusal.problems}
-    some = tuple(one for one in settings.services if f"service {one.name}" not in blamed)
-    rest = replace(settings, services=some if len(some) < len(settings.services) else ())
-    if rest == settings:
-        raise refusal
-    try:
-        fit_host, configuration, warnings = _tried(dirs, spec, rest, inputs)
-    except ValidationError:
-        raise refusal from None
-    return fit_host, configuration, (*map(str, refusal.problems), *warnings)
 
 
 def _tried(
@@ -167,7 +146,9 @@ def _tried(
     elsewhere = replace(dirs, run=RunDir(dirs.run.trial))
     # Of one that was killed.
     tree.remove(elsewhere.run)
-    configuration, said = tried(Trial(elsewhere, settings, fit_host, facts, place, spec), inputs)
+    configuration, said = tried(
+        Trial(elsewhere, dirs.run, settings, fit_host, facts, place, spec), inputs
+    )
     return fit_host, configuration, (*warnings, *said)
 
 

@@ -21,6 +21,7 @@ from lbctl.ha.ucarp import launch_script
 from lbctl.haproxy.cfg import nothing_is_absent
 from lbctl.launch import host, identity, locks, tree
 from lbctl.launch.absent import only_on_the_master
+from lbctl.launch.apart import apart
 from lbctl.launch.become import become_supervisord
 from lbctl.launch.collect import Collector
 from lbctl.launch.configuration import Configuration, Dirs, HostFacts, Place, configure
@@ -87,12 +88,10 @@ def prepare(
     may_bind_all = not request.addresses or host.binds_nonlocal()
     virtual = [address for group in fit_host.groups for address in group.addresses]
     absent = nothing_is_absent if may_bind_all else only_on_the_master(virtual)
-    configuration = configure(
-        dirs, settings, facts, Place(absent, runs_as=host.names_of(fit_host.privileges.account))
-    )
-    configuration = configuration.with_states(dirs.state)
-    lay_down(dirs, configuration, fit_host)
-    for warning in (*configuration.warnings, *judge_configuration(dirs, configuration, fit_host)):
+    place = Place(absent, runs_as=host.names_of(fit_host.privileges.account))
+    found, refused = apart(settings, lambda some: _laid_down(dirs, some, facts, place, fit_host))
+    configuration, warnings = found
+    for warning in (*(f"{one}; the rest starts" for one in refused), *warnings):
         warn(warning)
     if fit_host.groups:
         judge_network(fit_host.groups, request, listening, warn)
@@ -102,6 +101,16 @@ def prepare(
         write_generation(dirs.run, generation_of(1, settings, configuration, dirs.run))
     tree.write(_last_files(dirs, configuration, fit_host, request, spec))
     return spec
+
+
+def _laid_down(
+    dirs: Dirs, settings: Settings, facts: HostFacts, place: Place, fit_host: Host
+) -> tuple[Configuration, tuple[str, ...]]:
+    """The configuration, in the run dir and found good; and warnings."""
+    configuration = configure(dirs, settings, facts, place).with_states(dirs.state)
+    lay_down(dirs, configuration, fit_host)
+    judged = judge_configuration(dirs, configuration, fit_host)
+    return configuration, (*configuration.warnings, *judged)
 
 
 def lay_down(dirs: Dirs, configuration: Configuration, fit_host: Host) -> None:

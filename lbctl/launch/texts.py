@@ -8,15 +8,17 @@ from pathlib import Path
 
 from lbctl.errors import Problem, ValidationError
 from lbctl.follow.overrides import Overrides
+from lbctl.follow.texts import named
 from lbctl.haproxy.cfg import binds_of
 from lbctl.haproxy.processes import ProcessModel
 from lbctl.haproxy.version import HaproxyVersion
+from lbctl.launch.apart import service_shown
 from lbctl.launch.inputs import Inputs
 from lbctl.launch.ports import Claim
 from lbctl.layout import RunDir
 from lbctl.model.target import Target
 from lbctl.render.scene import RenderScene
-from lbctl.render.services import NOTHING, compile_services
+from lbctl.render.services import NOTHING, PLAIN_MAP, compile_services
 from lbctl.settings.model import Settings
 
 
@@ -47,7 +49,14 @@ class HaproxyTexts:
         if name != self.shown[self.place] or not line.isdecimal():
             return problem
         service = self.services.get(self.target.owner(int(line)) or "")
-        return problem if service is None else Problem(f"service {service}", str(problem))
+        return problem if service is None else Problem(service_shown(service), str(problem))
+
+    def in_trial(self, home: RunDir, trial: RunDir) -> HaproxyTexts:
+        """Made for *trial*, and so the operator's file, which names a map in *home*."""
+        own = self.by_path[self.main].replace(
+            str(home.haproxy / PLAIN_MAP), str(trial.haproxy / PLAIN_MAP)
+        )
+        return replace(self, by_path={**self.by_path, self.main: own})
 
     def with_states(self, overrides: Overrides) -> HaproxyTexts:
         """With what the operator wants of single servers, as the agent writes it."""
@@ -100,9 +109,10 @@ def haproxy_texts(
     compiled = compile_services(settings.services, settings, scene)
     if compiled.problems:
         raise ValidationError(
-            Problem(f"service {one.service}", one.what) for one in compiled.problems
+            Problem(service_shown(one.service), one.what) for one in compiled.problems
         )
-    target = compiled.target
+    whole = f"{own or ''}{compiled.target.before}{compiled.target.after}"
+    target = replace(compiled.target, files=named(compiled.target.files, whole))
     place, texts = run.haproxy_cfg, {run.haproxy_cfg: target.text(), run.services_cfg: NOTHING}
     if own is not None:
         place, texts = run.services_cfg, {run.haproxy_cfg: own, run.services_cfg: target.text()}

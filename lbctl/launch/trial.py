@@ -6,7 +6,7 @@ A configuration tried out: laid out in a run dir of its own, judged by haproxy a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lbctl.errors import Problem
 from lbctl.launch import tree
@@ -19,6 +19,7 @@ from lbctl.launch.looks import look_problems, look_warnings
 from lbctl.launch.ports import clashes
 from lbctl.launch.programs import program_names
 from lbctl.launch.verify import files_of, nginx_claims, verify
+from lbctl.layout import RunDir
 from lbctl.settings.model import Settings
 from lbctl.spec import BundleSpec
 
@@ -30,10 +31,12 @@ class Trial:
 
     Attributes:
         dirs: the run dir is one that is not there yet.
+        home: the run dir that the operator's files know.
         running: the bundle that runs on these directories; None: there is none.
     """
 
     dirs: Dirs
+    home: RunDir
     settings: Settings
     fit_host: Host
     facts: HostFacts
@@ -67,7 +70,9 @@ def _said(trial: Trial, configuration: Configuration, collector: Collector) -> t
     """The programs' own warnings; the ports that both of them want are problems."""
     dirs, privileges = trial.dirs, trial.fit_host.privileges
     try:
-        tree.lay_out(dirs.run, files_of(configuration, privileges), privileges.account)
+        haproxy = configuration.haproxy.in_trial(trial.home, dirs.run)
+        there = replace(configuration, haproxy=haproxy)
+        tree.lay_out(dirs.run, files_of(there, privileges), privileges.account)
         accepted, said = verify(
             dirs,
             configuration,
@@ -78,8 +83,9 @@ def _said(trial: Trial, configuration: Configuration, collector: Collector) -> t
         )
     finally:
         tree.remove(dirs.run)
-    collector.add(clashes([*configuration.claims, *nginx_claims(dirs, accepted)]))
-    return (*accepted.warnings, *said)
+    others = [*nginx_claims(dirs, accepted)]
+    collector.add(clashes([*configuration.claims, *others]))
+    return (*configuration.redirect_warnings(others), *accepted.warnings, *said)
 
 
 def _look(trial: Trial, configuration: Configuration) -> tuple[list[Problem], list[str]]:

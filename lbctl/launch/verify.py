@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from lbctl.errors import CheckError
@@ -87,7 +88,7 @@ def _ask_haproxy(
     # The programs' files differ in nothing but numbers: one verdict is everybody's.
     first = configuration.model.programs[0]
     try:
-        return check_configuration(
+        said = check_configuration(
             binary,
             configuration.model.files(first, dirs.run),
             run_as=privileges.account.name if privileges.is_root else None,
@@ -95,7 +96,14 @@ def _ask_haproxy(
             peer=configuration.model.peer(first),
         )
     except CheckError as error:
-        raise CheckError(map(configuration.haproxy.of_service, error.problems)) from error
+        known = [replace(one, what=_as_known(one.what, dirs)) for one in error.problems]
+        raise CheckError(map(configuration.haproxy.of_service, known)) from error
+    return tuple(_as_known(one, dirs) for one in said)
+
+
+def _as_known(said: str, dirs: Dirs) -> str:
+    """With certificates called what the operator calls them, who may have no run dir yet."""
+    return said.replace(f"{dirs.run.certs}/", f"{dirs.config.certs}/")
 
 
 @contextmanager

@@ -17,19 +17,20 @@ from typing import Final
 _SLUG_MAX: Final = 40
 _ID_MAX: Final = 2**31 - 1
 
-_SERVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,59}")
-_SERVER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,59}")
-#: What a hashed name ends in.
-_HASHED = re.compile(r"\.[0-9a-f]{10}")
-_HASHED_LENGTH: Final = 11
-#: The backend of nginx's page, and what HAProxy's statistics call the whole of a proxy.
-_OWN: Final = frozenset({"nginx", "frontend", "backend"})
+#: Not lbctl's own, not the backend of nginx's page nor what HAProxy's statistics call the whole of
+#: a proxy, and not what a hashed name ends in. One look: large configurations have thousands.
+_KEPT: Final = (
+    r"(?!(?i:lbctl|(?:nginx|frontend|backend)\Z))"
+    r"[A-Za-z0-9_][A-Za-z0-9_.{more}-]{{0,59}}(?<!\.[0-9a-f]{{10}})"
+)
+_SERVICE = re.compile(_KEPT.format(more="/"))
+_SERVER = re.compile(_KEPT.format(more=":"))
 _ODD = re.compile(r"[^A-Za-z0-9_]+")
 
 
 def backend_name(service: str) -> str:
     """The backend of *service*: ``hello/v1`` is ``hello:v1``."""
-    return service.replace("/", ":") if _is_kept(service, _SERVICE) else _hashed(service)
+    return service.replace("/", ":") if _SERVICE.fullmatch(service) else _hashed(service)
 
 
 def service_of(backend: str) -> str:
@@ -43,7 +44,7 @@ def service_of(backend: str) -> str:
 
 def server_name(key: str) -> str:
     """The server that is known by *key* (its id, else its address) in its service."""
-    return key if _is_kept(key, _SERVER) else _hashed(key)
+    return key if _SERVER.fullmatch(key) else _hashed(key)
 
 
 def server_ids(keys: Iterable[str]) -> dict[str, int]:
@@ -64,13 +65,6 @@ def server_ids(keys: Iterable[str]) -> dict[str, int]:
         taken.add(number)
         wanted[key] = number
     return wanted
-
-
-def _is_kept(text: str, shape: re.Pattern[str]) -> bool:
-    if shape.fullmatch(text) is None or _HASHED.fullmatch(text[-_HASHED_LENGTH:]):
-        return False
-    lowered = text.lower()
-    return not (lowered.startswith("lbctl") or lowered in _OWN)
 
 
 def _hashed(text: str) -> str:

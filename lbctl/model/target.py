@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from socket import AF_INET, inet_pton
 from typing import Final, Literal
 
 Admin = Literal["ready", "drain", "maint"]
@@ -31,8 +32,6 @@ _SHARED: Final = "    default-server "
 _FOREIGN: Final = ("backend ", "    server ", _OPTIONS, _FIXED)
 #: What no server line may have in a word: HAProxy would read more than the word.
 _ODD = re.compile(r"[^A-Za-z0-9_.:\[\]/@+=-]")
-#: A shortcut: nearly every address, at a tenth of what a parser takes.
-_PLAIN_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}")
 _BACKEND = re.compile(r"^(?=backend )", re.M)
 _OWN_LINE = re.compile(rf"^(?:    server |{re.escape(_OPTIONS)}|{re.escape(_FIXED)})", re.M)
 _SERVER = re.compile(
@@ -103,6 +102,15 @@ def meaning(text: str) -> str:
     return "\n".join(line for line in lines if line and line[0] != "#")
 
 
+def is_ipv4(host: str) -> bool:
+    """``10.0.0.1``; much faster than a parser in Python: large configurations have thousands."""
+    try:
+        inet_pton(AF_INET, host)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def split_address(address: str) -> tuple[str, int] | None:
     """
     ``10.0.0.1:80`` and ``[fd00::1]:80`` as HAProxy's Runtime API shows them; None: a name.
@@ -112,7 +120,7 @@ def split_address(address: str) -> tuple[str, int] | None:
     host, _, port = address.rpartition(":")
     if not port.isdecimal():
         return None
-    if _PLAIN_IPV4.fullmatch(host):
+    if is_ipv4(host):
         return host, int(port)
     try:
         return str(ip_address(host.removeprefix("[").removesuffix("]"))), int(port)

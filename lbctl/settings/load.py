@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lbctl.errors import ConfigError, Problem
+from lbctl.files import read_bounded
 from lbctl.layout import ConfigDir
 from lbctl.settings.document import read_document, write_document
 from lbctl.settings.environment import read_environment, read_flags
@@ -27,6 +28,8 @@ from lbctl.settings.rules import RULES_ACROSS, number_problem, text_problem, val
 from lbctl.settings.services import PORT_PATHS, judge, port_findings
 from lbctl.settings.shape import Reader, UnfitError, leaf
 
+#: 10,000 servers are 1 MB, and every MB takes 2 s.
+FILE_MAX_BYTES = 8 << 20
 NO_FLAGS: Mapping[str, str] = MappingProxyType({})
 #: What decides whether a service has a port of its own.
 _PORTS = (*PORT_PATHS, "services")
@@ -65,7 +68,7 @@ def load(
 def read_file(path: Path) -> Layer:
     """What the file gives: nothing if it is not there, a finding if it is and cannot be read."""
     try:
-        return read_document(path.read_bytes().decode("utf-8"))
+        return read_document(read_bounded(path, FILE_MAX_BYTES).decode("utf-8"))
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         what = f"not UTF-8: byte {error.object[error.start]:#04x} in line {line}; save it as UTF-8"

@@ -23,13 +23,17 @@ TAGS: Final = frozenset(TAG + name for name in ("null", "bool", "int", "float", 
 KNOWN_TAGS: Final = TAGS | _TEXT_TAGS
 #: A longer number is no value of ours, and Python refuses to read some.
 _NUMBER_MAX_CHARS: Final = 40
-#: PyYAML's composer in C recurses without a bound, and ends in a segmentation fault.
-_FAST_MAX_DEPTH: Final = 50
+#: PyYAML's composer in C recurses without a bound, and ends in a segmentation fault; the other one
+#: takes ever longer.
+_MAX_DEPTH: Final = 50
+_TOO_DEEP: Final = "not read: brackets or indentation are nested too deep"
 #: libyaml's parser, seven times as fast; there where PyYAML was built with it.
 _FAST: Final[Any] = getattr(yaml, "CSafeLoader", None)
 
 
 def compose(text: str) -> Node | Finding | None:
+    if _FAST is not None and _is_deep(text):
+        return Finding(Place(NAME), _TOO_DEEP)
     try:
         return _composed(text)
     except yaml.MarkedYAMLError as error:
@@ -42,14 +46,14 @@ def compose(text: str) -> Node | Finding | None:
         what = f"not YAML: the character {chr(error.character)!r} is not allowed"
         return Finding(Place(NAME, line, column), what)
     except RecursionError:
-        return Finding(Place(NAME), "not read: brackets or indentation are nested too deep")
+        return Finding(Place(NAME), _TOO_DEEP)
     except (ValueError, OverflowError) as error:
         # An escape such as "\UFFFFFFFF" leaves the scanner as what chr() raised.
         return Finding(Place(NAME), f"not YAML: {error}")
 
 
 def _composed(text: str) -> Node | None:
-    if _FAST is None or not _is_shallow(text):
+    if _FAST is None:
         return yaml.SafeLoader(text).get_single_node()
     try:
         node: Node | None = _FAST(text).get_single_node()
@@ -59,7 +63,7 @@ def _composed(text: str) -> Node | None:
     return node
 
 
-def _is_shallow(text: str) -> bool:
+def _is_deep(text: str) -> bool:
     depth = 0
     try:
         for event in yaml.parse(text, Loader=_FAST):
@@ -67,11 +71,11 @@ def _is_shallow(text: str) -> bool:
                 depth += 1
             elif isinstance(event, MappingEndEvent | SequenceEndEvent):
                 depth -= 1
-            if depth > _FAST_MAX_DEPTH:
-                return False
-    except yaml.YAMLError:
+            if depth > _MAX_DEPTH:
+                return True
+    except (yaml.YAMLError, ValueError, OverflowError):
         return False
-    return True
+    return False
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> str:

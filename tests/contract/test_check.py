@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from lbctl.lab.wait import wait_until
+from tests.pems import issue
 from tests.places import NOBODY
 from tests.sites import Site, good_site
 
@@ -108,3 +109,70 @@ def test_what_check_refuses_does_end_haproxy(site: Site) -> None:
     assert judged.returncode == 0
     assert started.returncode != 0
     assert "Cannot chroot" in started.stderr
+
+
+#: The routes of services in a frontend of the operator's own.
+LOOK_UP = """\
+    http-request set-var(txn.to) path
+    http-request set-var(txn.to) str(/*),concat(,txn.to,/),map_beg({map})
+    use_backend %[var(txn.to)] if {{ var(txn.to) -m found }}
+"""
+
+
+@pytest.mark.parametrize("names", [[], ["hello"]])
+def test_an_own_haproxy_cfg_may_name_the_map_of_routes_before_anything_runs(
+    site: Site, names: list[str]
+) -> None:
+    routes = site.bundle.run.haproxy / "routes.map"
+    services = [{"name": name, "servers": [{"address": "127.0.0.1:1"}]} for name in names]
+    cfg = site.good_cfg + LOOK_UP.format(map=routes)
+    site.bundle.configure({**site.settings, "services": services}, haproxy_cfg=cfg)
+    done = site.bundle.command("check")
+    site.bundle.configure(haproxy_cfg=cfg.replace("routes.map", "others.map"))
+    refused = site.bundle.command("check")
+
+    assert done.returncode == 0, done.stderr
+    assert not routes.exists()
+    assert refused.returncode == 13
+    assert "others.map" in refused.stderr
+
+
+def test_a_certificate_without_its_key_is_named_where_the_operator_has_it(site: Site) -> None:
+    certs = site.bundle.config.certs
+    certs.mkdir()
+    (certs / "shop.pem").write_bytes(issue("shop.example.com").pem)
+    done = site.bundle.command("check")
+
+    assert done.returncode == 13
+    assert f"{certs}/shop.pem" in done.stderr
+    assert "lbctl-check" not in done.stderr
+
+
+NOBODY_LISTENS = (
+    "http.https_redirect: redirects to port 443, where nobody listens: no certificate in certs/"
+)
+
+
+def test_a_redirect_to_nobody_is_a_warning(site: Site) -> None:
+    http = {"bind": f"127.0.0.1:{site.http}", "https_redirect": True}
+    said = []
+    for more in ({}, {"accept_proxy": True}, {"https_redirect": False}):
+        site.bundle.configure({**site.settings, "http": {**http, **more}})
+        said.append(site.bundle.command("check"))
+    site.bundle.configure({**site.settings, "http": http})
+    sites = site.bundle.config.nginx_d
+    sites.mkdir()
+    (sites / "tls.conf").write_text("server {\n listen 127.0.0.1:443;\n}\n")
+    said.append(site.bundle.command("check"))
+
+    assert [one.returncode for one in said] == [0, 0, 0, 0], said[-1].stderr
+    assert [NOBODY_LISTENS in one.stderr for one in said] == [True, False, False, False]
+
+
+def test_a_start_warns_of_a_redirect_to_nobody(site: Site) -> None:
+    http = {"bind": f"127.0.0.1:{site.http}", "https_redirect": True}
+    site.bundle.configure({**site.settings, "http": http})
+    site.bundle.start()
+    site.bundle.wait_up()
+
+    assert NOBODY_LISTENS in site.bundle.text()

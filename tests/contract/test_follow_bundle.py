@@ -162,9 +162,96 @@ def test_a_loss_is_held_back_until_it_is_confirmed(site: Site) -> None:
     assert site.origins[2] not in site.asks("/other")
 
 
+def test_what_only_a_restart_brings_takes_a_restart_alone(site: Site) -> None:
+    text = site.bundle.config.settings.read_text().replace('"processes": 2', '"processes": 3')
+    site.bundle.configure(text)
+    alone = site.bundle.command("render", "--diff").stdout
+    site.bundle.configure(text.replace('"name": "hello"', '"name": "other"'))
+    both = site.bundle.command("render", "--diff").stdout
+    restart = "a restart of lbctl, for haproxy.processes"
+
+    assert alone.endswith(f"# it takes: {restart}\n")
+    assert "proc-03.cfg" in alone
+    assert "# it takes: a reload of HAProxy, because\n" in both
+    assert "proc-03.cfg changes" not in both
+    assert both.endswith(f"# {restart}\n")
+
+
 def test_a_hangup_is_a_reload(site: Site) -> None:
     site.want(hello=(0, 1, 2))
     assert site.bundle.process is not None
     os.kill(site.bundle.process.pid, signal.SIGHUP)
 
     wait_until(lambda: site.asks() == set(site.origins), 15, "the third server serves")
+
+
+def test_a_start_does_without_a_service_that_haproxy_refuses_and_says_so(site: Site) -> None:
+    with open_directory() as root:
+        other = Site(root, site.origins)
+        bad = {"name": "bad", "tls": {"ca_file": f"{root}/none.pem"}}
+        servers = [{"address": site.origins[0]}]
+        other.bundle.configure(
+            {
+                "http": {"bind": f"127.0.0.1:{other.port}"},
+                "haproxy": {"processes": 1, "stats": {"port_base": other.stats}},
+                "services": [{**bad, "servers": servers}, {"name": "good", "servers": servers}],
+            }
+        )
+        other.bundle.start()
+        try:
+            other.bundle.wait_up()
+            wait_until(lambda: other.status().get("apply", {}).get("left_out"), 15, "it is known")
+            served, status = other.asks("/good"), other.status()
+            said = other.bundle.text()
+        finally:
+            other.bundle.end()
+
+    assert served == {site.origins[0]}
+    assert [one["service"] for one in status["apply"]["left_out"]] == ["bad"]
+    assert any("service bad is left out" in one for one in status["warnings"])
+    assert "none.pem" in said
+    assert "the rest starts" in said
+
+
+#: An own haproxy.cfg, and how its frontend may find services.
+OWN = """\
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 5s
+    timeout server 5s
+    option idle-close-on-response
+frontend web
+    bind 127.0.0.1:{port}
+"""
+BY_MAP = """\
+    http-request set-var(txn.to) path
+    http-request set-var(txn.to) str(/*),concat(,txn.to,/),map_beg({map})
+    use_backend %[var(txn.to)] if {{ var(txn.to) -m found }}
+"""
+
+
+@pytest.mark.parametrize("finds", [BY_MAP, "    use_backend hello\n"], ids=["map", "name"])
+def test_services_beside_an_own_haproxy_cfg_need_no_reload_after_a_start(finds: str) -> None:
+    with ExitStack() as stack:
+        origin = stack.enter_context(Origin().running()).address
+        site = Site(stack.enter_context(open_directory()), [origin] * 2)
+        stack.callback(site.bundle.end)
+        routes = site.bundle.run.haproxy / "routes.map"
+        site.want(hello=(0,))
+        site.bundle.configure(haproxy_cfg=(OWN + finds).format(port=site.port, map=routes))
+        site.bundle.start()
+        site.bundle.wait_up()
+        # They are looked at when the first turn is over.
+        workers = wait_until(
+            lambda: site.status().get("apply", {}).get("workers"), 15, "the first turn"
+        )
+        status, first = site.status(), site.asks()
+        site.want(hello=(0,), other=(0,))
+        more = site.reload()
+
+        assert [one["reloads"] for one in workers] == [0, 0]
+        assert status["apply"]["last"] is None
+        assert first == {origin}
+        assert more["did"] == "reload"
+        assert site.asks("/other") == site.asks() == {origin}

@@ -80,6 +80,12 @@ class FakeWorld:
         self.disk = wanted
         self.writes.append(wanted)
 
+    def restore(self, wanted: Wanted) -> tuple[str, ...]:
+        if self.disk == wanted:
+            return ()
+        self.disk = wanted
+        return ("haproxy.cfg",)
+
     def tidy(self, wanted: Wanted) -> None:
         """Nothing is left in memory."""
 

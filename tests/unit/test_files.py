@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lbctl.files import read_private, read_regular, write_atomic, write_private
+from lbctl.files import read_bounded, read_private, read_regular, write_atomic, write_private
 
 NOBODY = 65534
 
@@ -121,3 +121,32 @@ def test_a_directory_that_is_not_private_is_left_alone(
             attempt()
 
     assert not list(tmp_path.glob("*/*"))
+
+
+def test_a_fifo_in_the_place_of_a_file_keeps_nobody_waiting(tmp_path: Path) -> None:
+    path = tmp_path / "lb.yaml"
+    os.mkfifo(path)
+
+    with pytest.raises(OSError, match="FIFO"):
+        read_bounded(path, 100)
+
+
+def test_a_file_without_an_end_is_read_up_to_the_bound() -> None:
+    with pytest.raises(OSError, match="longer than 1 MB"):
+        read_bounded(Path("/dev/zero"), 1 << 20)
+
+
+def test_a_file_as_long_as_the_bound_is_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "lb.yaml"
+    path.write_bytes(b"x" * 100)
+
+    assert read_bounded(path, 100) == b"x" * 100
+
+
+def test_an_empty_device_is_an_empty_file() -> None:
+    assert read_bounded(Path("/dev/null"), 100) == b""
+
+
+def test_a_directory_is_told_as_one(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        read_bounded(tmp_path, 100)

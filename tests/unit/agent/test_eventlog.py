@@ -26,7 +26,13 @@ def test_ids_grow_over_restarts(tmp_path: Path) -> None:
     assert second == Event(2, 41.0, "node", "program", "two", {"pid": 3})
 
 
-@pytest.mark.parametrize("torn", [b'{"id":9,"at"', b"\xff\xfe", b"[]\n", b"null", b'{"id":"x"}'])
+@pytest.mark.parametrize(
+    "torn",
+    [
+        *(b'{"id":9,"at"', b"\xff\xfe", b"[]\n", b"null", b'{"id":"x"}', b"[" * 100_000),
+        b'{"id":1e999,"at":0,"node":"","kind":"","text":"","fields":{}}',
+    ],
+)
 def test_a_torn_last_line_is_left_out_and_swallows_nothing(tmp_path: Path, torn: bytes) -> None:
     _log(tmp_path).append("program", "one")
     with (tmp_path / "events.jsonl").open("ab") as stream:

@@ -89,7 +89,7 @@ async def test_a_process_that_was_silent_gets_the_certificates_when_it_answers(
 ) -> None:
     old, new = ({"a.pem": issue("x.example").both} for _ in range(2))
     generation = replace(WHOLE, certs=new)
-    site = Site(tmp_path, generation, verdict_of(time.monotonic(), number=1))
+    site = Site(tmp_path, generation, verdict_of(time.monotonic(), problems=(HALF,)))
     site.run.certs.mkdir(parents=True)
     Places(site.run.certs).write(old)
     quick, silent = (CertificateRuntime.start(str(site.run.certs), old) for _ in range(2))

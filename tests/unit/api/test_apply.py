@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +56,25 @@ def test_a_reload_that_cannot_be_started_says_so(tmp_path: Path) -> None:
             client.post("/v1/reload", {}, limit_s=5)
 
     served(new_agent(tmp_path), use)
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"), [(b"[" * 60_000, "utf-8"), (b"\xff\xfe", "utf-8"), (b"{}", "utf-99")]
+)
+def test_a_body_that_nobody_can_read_is_a_wrong_question_and_no_fault_of_ours(
+    tmp_path: Path, body: bytes, encoding: str
+) -> None:
+    agent = new_agent(tmp_path)
+
+    def use(_client: ApiClient) -> bytes:
+        with socket.socket(socket.AF_UNIX) as asker:
+            asker.connect(str(agent.run_dir.api_socket))
+            head = f"Content-Type: text/plain; charset={encoding}\r\nContent-Length: {len(body)}"
+            more = f"Host: x\r\nConnection: close\r\n{head}\r\n\r\n"
+            asker.sendall(f"POST /v1/reload HTTP/1.1\r\n{more}".encode() + body)
+            return b"".join(iter(lambda: asker.recv(65536), b""))
+
+    answer = served(agent, use)
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"a JSON object like" in answer

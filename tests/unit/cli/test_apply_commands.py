@@ -15,8 +15,9 @@ from lbctl.errors import ConfigError, Problem, UsageError, ValidationError
 
 ANSWER: dict[str, Any] = {
     "generation": 2, "problems": [], "warnings": [], "restart": [], "certificates": [],
-    "did": "nothing", "reasons": [], "commands": 0, "steps": [], "failure": "", "held": [],
-    "left_out": [], "took_s": 0.012, "nginx": {"is_ok": True, "said": []},
+    "did": "nothing", "reasons": [], "commands": 0, "steps": [], "pending": [], "failure": "",
+    "held": [], "left_out": [], "took_s": 0.012, "waits_s": None,
+    "nginx": {"is_ok": True, "said": []},
 }  # fmt: skip
 
 
@@ -36,6 +37,17 @@ def test_a_reload_says_what_was_done_and_why() -> None:
     ]
 
 
+def test_a_removal_that_waits_is_told_with_what_it_waits_for() -> None:
+    what = "remove a/b: Server still has connections attached to it, cannot remove it."
+
+    assert said(did="runtime", pending=[what])[:2] == [
+        "HAProxy: servers that go are still in use, no reload, 12 ms",
+        f"! pending: {what}",
+    ]
+    assert said(did="runtime", commands=1)[0] == "HAProxy: 1 change at run time, no reload, 12 ms"
+    assert said(did="runtime")[0] == "HAProxy: its file changed, no reload, 12 ms"
+
+
 def test_a_reload_says_what_was_not_done() -> None:
     held = {"service": "a", "had": 3, "wants": None, "left_s": 29.6}
     told = said(held=[held], restart=["ha.vhid"], certificates=["x.pem: expired"])
@@ -44,6 +56,14 @@ def test_a_reload_says_what_was_not_done() -> None:
         "! held back: a: gone; it goes through in 30 s, or with --confirm",
         "! only a restart brings: ha.vhid",
         "! x.pem: expired",
+    ]
+
+
+def test_a_reload_that_has_to_wait_is_told_with_its_reason() -> None:
+    assert said(waits_s=29.6, reasons=["new: the service is new"])[:3] == [
+        "HAProxy: nothing else has changed",
+        "! HAProxy has yet to be reloaded, in 30 s at the earliest",
+        "  because new: the service is new",
     ]
 
 

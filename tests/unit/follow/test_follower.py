@@ -348,7 +348,7 @@ async def test_a_server_in_use_goes_later(tmp_path: Path) -> None:
     await site.base(service("hello", A, B, C))
     for life in site.world.lives.values():
         life.servers.backends["hello"].servers[A].is_in_use = True
-    await site.base(service("hello", B, C))
+    applied = await site.base(service("hello", B, C))
     pending = site.follower.status()["processes"][0]["pending"]
     drained = site.both("hello")
     for life in site.world.lives.values():
@@ -357,6 +357,10 @@ async def test_a_server_in_use_goes_later(tmp_path: Path) -> None:
     await site.end()
 
     assert "still has connections" in pending[0]
+    assert (applied.commands, applied.steps, applied.pending) == (0, (), tuple(pending))
+    waits, goes = site.texts("apply")
+    assert waits == f"pending: {pending[0]}"
+    assert goes.startswith(f"remove hello/{A}: at run time on 2 processes, in ")
     assert drained == {A: "maint", B: "ready", C: "ready"}
     assert site.both("hello") == {B: "ready", C: "ready"}
 

@@ -12,6 +12,7 @@ import pytest
 
 from lbctl.errors import Problem, UnreachableError
 from lbctl.follow.generation import (
+    PROBLEMS_MOST,
     Generation,
     OperatorSource,
     locked,
@@ -153,3 +154,11 @@ def test_a_verdict_is_read_as_it_was_written_each_tasks_own(run: RunDir) -> None
 
     assert read_verdict(run, "stage") == refused
     assert read_verdict(run, "certs") == fine
+
+
+def test_a_thousand_problems_are_told_by_the_first_of_them() -> None:
+    problems = tuple(Problem("lb.yaml", f"wrong {n}") for n in range(1000))
+    verdict = verdict_of(0.0, problems=problems)
+
+    assert verdict.problems[:PROBLEMS_MOST] == problems[:PROBLEMS_MOST]
+    assert [one.what for one in verdict.problems[PROBLEMS_MOST:]] == ["950 problems more"]

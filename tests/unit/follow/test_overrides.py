@@ -88,12 +88,32 @@ def test_one_that_comes_back_in_time_is_what_it_was(path: Path) -> None:
     assert overrides.note_present((), 100.0 + KEPT_S) == ()
 
 
+ROW = {
+    "backend": "b",
+    "server": "s",
+    "admin": "drain",
+    "weight": 1,
+    "at": 0,
+    "by": "x",
+    "gone_at": None,
+}
+
+
+def test_a_row_is_taken_up(path: Path) -> None:
+    path.write_text(json.dumps({"servers": [ROW]}))
+
+    assert len(Overrides(path)) == 1
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "",
         "[]",
+        "[" * 100_000,
         '{"servers": [{}]}',
+        json.dumps({"servers": [{**ROW, "gone_at": "yesterday"}]}),
+        json.dumps({"servers": [{**ROW, "weight": 1.5}]}),
         json.dumps(
             {
                 "servers": [

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from lbctl.follow.compiled import base_of
+from lbctl.follow.generation import Generation, OperatorSource
 from lbctl.follow.takes import what_it_takes
 from lbctl.follow.texts import texts_of, wanted_of, without_token
 from lbctl.follow.world import Wanted
 from lbctl.haproxy.abilities import Abilities
+from lbctl.layout import RunDir
 from lbctl.model.target import Target, TargetBackend, TargetServer
+from lbctl.settings.model import Settings
+from tests.fakes.world import service
+from tests.specs import bundle_spec
 
 HELLO = TargetBackend("hello", "backend hello\n", "", (TargetServer("a", 1, "10.0.0.1:80"),))
 TARGET = Target(
@@ -76,3 +83,13 @@ def test_what_it_takes_is_told_in_words() -> None:
     assert "no reload" in what_it_takes(before, texts_of(changed), able)[0]
     assert "a reload" in what_it_takes(before, texts_of(added), able)[0]
     assert "a start" in what_it_takes({}, before, able)[0]
+
+
+@pytest.mark.parametrize("cfg", ["frontend web\n", "frontend web\n    use routes.map\n"])
+def test_beside_an_own_haproxy_cfg_what_was_compiled_is_what_is_read(cfg: str) -> None:
+    source = OperatorSource("cfg", "/haproxy/haproxy.cfg", {"haproxy.cfg": cfg})
+    generation = Generation(1, 0.0, Settings(), source, {}, dict(ADDED), {})
+    base = base_of(generation, bundle_spec(), RunDir(Path("/run/lbctl")))
+    wanted = base.compile([service("hello", "10.0.0.1:80")]).wanted
+
+    assert wanted_of(texts_of(wanted)) == wanted

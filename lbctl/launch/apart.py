@@ -1,0 +1,45 @@
+"""Services that are refused, kept apart: one of them does not keep all others from serving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+from lbctl.errors import Problem, ValidationError
+from lbctl.settings.model import Settings
+
+_Result = TypeVar("_Result")
+
+
+def service_shown(name: str) -> str:
+    """:attr:`Problem.where` of what is said against a service."""
+    return f"service {name}"
+
+
+def apart(
+    settings: Settings, attempt: Callable[[Settings], _Result]
+) -> tuple[_Result, tuple[Problem, ...]]:
+    """
+    Attempt it with all services; where it is refused, without those that are to blame, or, where
+    nobody says who is, without any: the agent finds out, one by one.
+
+    Returns:
+        What came of it, and what was said against the services that are not in it.
+
+    Raises:
+        ValidationError: the first refusal, where services are not all that is refused.
+    """
+    try:
+        return attempt(settings), ()
+    except ValidationError as error:
+        refusal = error
+    blamed = {problem.where for problem in refusal.problems}
+    some = tuple(one for one in settings.services if service_shown(one.name) not in blamed)
+    rest = replace(settings, services=some if len(some) < len(settings.services) else ())
+    if rest == settings:
+        raise refusal
+    try:
+        return attempt(rest), tuple(refusal.problems)
+    except ValidationError:
+        raise refusal from None

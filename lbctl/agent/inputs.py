@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from lbctl.follow.certwatch import watch
 from lbctl.follow.compiled import base_of
 from lbctl.follow.follower import Follower
 from lbctl.follow.generation import Generation, Verdict, read_generation
-from lbctl.follow.report import held_records
+from lbctl.follow.report import held_records, mute_sentences
 from lbctl.haproxy.certificate_turn import Places, Served, serve_certificates
 from lbctl.haproxy.runtime import Runtime, UnixRuntime
 from lbctl.layout import ConfigDir, RunDir
@@ -126,6 +126,8 @@ class Inputs:
             nginx = await self._reload_nginx(generation)
             self._renewed()
             self._tell(verdict, by, nginx)
+            mute = mute_sentences(self._follower.applier.fleet.members.values())
+            verdict = replace(verdict, warnings=(*verdict.warnings, *mute))
             return Reload(verdict, applied, nginx, refused)
 
     async def _take_up(self) -> None:

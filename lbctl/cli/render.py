@@ -20,10 +20,10 @@ from lbctl.cli.options import (
 )
 from lbctl.errors import LbctlError
 from lbctl.follow.generation import read_generation
-from lbctl.follow.host import version_of
 from lbctl.follow.takes import NOTHING_OF_HAPROXY, what_it_takes
 from lbctl.follow.texts import is_ours, without_token
 from lbctl.haproxy.abilities import Abilities
+from lbctl.haproxy.version import version_of
 from lbctl.launch.configuration import Dirs
 from lbctl.launch.rehearse import masked, texts
 from lbctl.settings.load import load

@@ -7,14 +7,17 @@ from dataclasses import replace
 
 from lbctl.follow.apply import Compile, Compiled
 from lbctl.follow.follower import Base
-from lbctl.follow.generation import Generation
+from lbctl.follow.generation import Generation, OperatorSource
 from lbctl.follow.pace import Pacing
 from lbctl.follow.texts import named
 from lbctl.follow.world import Wanted
+from lbctl.haproxy.version import HaproxyVersion, version_of
 from lbctl.layout import RunDir
 from lbctl.model.service import Service
 from lbctl.render.scene import RenderScene
 from lbctl.render.services import CompileCache, compile_services
+from lbctl.render.services import Compiled as Rendered
+from lbctl.settings.model import Settings
 from lbctl.spec import BundleSpec
 
 
@@ -43,31 +46,61 @@ def base_of(
     )
 
 
+def scene_of(
+    run: RunDir,
+    version: HaproxyVersion,
+    processes: int,
+    source: OperatorSource | None,
+    *,
+    has_certs: bool,
+) -> RenderScene:
+    """What services are rendered for: this HAProxy, and the operator's own file."""
+    kind = source.kind if source is not None else None
+    return RenderScene(
+        run=run,
+        version=(version.major, version.minor),
+        processes=processes,
+        is_nbproc=version.has_native_nbproc,
+        has_certs=has_certs,
+        own=source.text if source is not None and kind == "cfg" else None,
+        template=source.files if source is not None and kind == "template" else None,
+    )
+
+
+def rendered(
+    services: Sequence[Service],
+    settings: Settings,
+    scene: RenderScene,
+    cache: CompileCache | None = None,
+) -> Rendered:
+    """
+    Services as HAProxy is told of them; maps that no text names are loaded by nobody, and left out.
+
+    Raises:
+        RenderError: the operator's template failed.
+    """
+    made = compile_services(services, settings, scene, cache)
+    text = f"{scene.own or ''}{made.target.before}{made.target.after}"
+    return replace(made, target=replace(made.target, files=named(made.target.files, text)))
+
+
 def compiler(generation: Generation, spec: BundleSpec, run: RunDir, cache: CompileCache) -> Compile:
     """Services into files, with what this generation says of all else; remembers services."""
-    source = generation.source
-    own = source.text if source is not None and source.kind == "cfg" else None
-    major, minor, *_ = spec.haproxy_version.split(".")
-    scene = RenderScene(
-        run=run,
-        version=(int(major), int(minor)),
-        processes=len(spec.processes),
-        is_nbproc=spec.haproxy_model == "nbproc",
+    scene = scene_of(
+        run,
+        version_of(spec.haproxy_version),
+        len(spec.processes),
+        generation.source,
         has_certs=bool(generation.certs),
-        own=own,
-        template=source.files if source is not None and source.kind == "template" else None,
     )
     more = dict(generation.haproxy_files)
-    if own is not None:
-        more[run.haproxy_cfg.name] = own
+    if scene.own is not None:
+        more[run.haproxy_cfg.name] = scene.own
 
     def compile_(services: Sequence[Service]) -> Compiled:
-        made = compile_services(services, generation.settings, scene, cache)
-        # What nobody names is loaded by nobody.
-        text = f"{own or ''}{made.target.before}{made.target.after}"
-        target = replace(made.target, files=named(made.target.files, text))
+        made = rendered(services, generation.settings, scene, cache)
         return Compiled(
-            Wanted(target, more, is_beside=own is not None),
+            Wanted(made.target, more, is_beside=scene.own is not None),
             {one.service: one.what for one in made.problems},
             made.notes,
         )

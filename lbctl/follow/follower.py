@@ -369,12 +369,7 @@ class Follower:
             report.left_out_sentence(name, one)
             for name, one in sorted(self.desired.left_out.items())
         ]
-        found += [
-            f"{one.program} cannot be asked or told anything, and may serve what was before: "
-            f"{one.silence}; if it runs, only its end mends that: supervisord starts it again"
-            for one in self.applier.fleet.members.values()
-            if one.silence
-        ]
+        found += report.mute_sentences(self.applier.fleet.members.values())
         found += [f"service {clash}" for clash in self.desired.clashes]
         return found + ([self.overrides.error] if self.overrides.error else [])
 

@@ -36,7 +36,7 @@ from lbctl.haproxy.ports import taken_ports
 from lbctl.haproxy.reload import Reloadable, reload_processes, workers_of
 from lbctl.haproxy.runtime import UnixRuntime
 from lbctl.haproxy.seen import read_seen, seen_in, state_commands
-from lbctl.haproxy.version import HaproxyVersion
+from lbctl.haproxy.version import version_of
 from lbctl.layout import RunDir
 from lbctl.model.peers import peer_name
 from lbctl.model.target import Target
@@ -281,9 +281,3 @@ def _write(path: Path, text: str) -> None:
     path.unlink(missing_ok=True)
     path.touch(mode=_MODE)
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-
-
-def version_of(text: str) -> HaproxyVersion:
-    """``2.6.12`` as the spec has it."""
-    major, minor, patch = (int(part) for part in text.split("."))
-    return HaproxyVersion(major, minor, patch, text=text)

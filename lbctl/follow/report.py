@@ -119,3 +119,13 @@ def member_records(members: Iterable[Member]) -> list[dict[str, Any]]:
         }
         for one in members
     ]
+
+
+def mute_sentences(members: Iterable[Member]) -> list[str]:
+    """Of those that are left out of every change, while they may well serve."""
+    return [
+        f"{one.program} cannot be asked or told anything, and may serve what was before: "
+        f"{one.silence}; if it runs, only its end mends that: supervisord starts it again"
+        for one in members
+        if one.silence
+    ]

@@ -56,6 +56,12 @@ class HaproxyVersion:
         return f"{self.major}.{self.minor}.{self.patch}"
 
 
+def version_of(text: str) -> HaproxyVersion:
+    """``2.6.12``, as :meth:`HaproxyVersion.__str__` writes it and a bundle's spec has it."""
+    major, minor, patch = (int(part) for part in text.split("."))
+    return HaproxyVersion(major, minor, patch, text=text)
+
+
 def parse_version(text: str) -> HaproxyVersion | None:
     """Read what ``haproxy -v`` or ``haproxy -vv`` prints; None when it is something else."""
     found = _VERSION.search(text)

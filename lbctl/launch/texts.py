@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lbctl.errors import Problem, ValidationError
+from lbctl.follow.compiled import rendered, scene_of
 from lbctl.follow.overrides import Overrides
-from lbctl.follow.texts import named
 from lbctl.haproxy.cfg import binds_of
 from lbctl.haproxy.processes import ProcessModel
 from lbctl.haproxy.version import HaproxyVersion
@@ -17,8 +17,7 @@ from lbctl.launch.inputs import Inputs
 from lbctl.launch.ports import Claim
 from lbctl.layout import RunDir
 from lbctl.model.target import Target
-from lbctl.render.scene import RenderScene
-from lbctl.render.services import NOTHING, PLAIN_MAP, compile_services
+from lbctl.render.services import NOTHING, PLAIN_MAP
 from lbctl.settings.model import Settings
 
 
@@ -96,23 +95,14 @@ def haproxy_texts(
         ValidationError: a service cannot be said in HAProxy's words.
     """
     source = inputs.source
-    own = source.text if source is not None and source.kind == "cfg" else None
-    scene = RenderScene(
-        run=run,
-        version=(version.major, version.minor),
-        processes=len(model.processes),
-        is_nbproc=version.has_native_nbproc,
-        has_certs=bool(inputs.certs),
-        own=own,
-        template=source.files if source is not None and source.kind == "template" else None,
-    )
-    compiled = compile_services(settings.services, settings, scene)
+    has_certs = bool(inputs.certs)
+    scene = scene_of(run, version, len(model.processes), source, has_certs=has_certs)
+    compiled = rendered(settings.services, settings, scene)
     if compiled.problems:
         raise ValidationError(
             Problem(service_shown(one.service), one.what) for one in compiled.problems
         )
-    whole = f"{own or ''}{compiled.target.before}{compiled.target.after}"
-    target = replace(compiled.target, files=named(compiled.target.files, whole))
+    own, target = scene.own, compiled.target
     place, texts = run.haproxy_cfg, {run.haproxy_cfg: target.text(), run.services_cfg: NOTHING}
     if own is not None:
         place, texts = run.services_cfg, {run.haproxy_cfg: own, run.services_cfg: target.text()}

@@ -22,8 +22,9 @@ from lbctl.haproxy.processes import ProcessModel, plan_processes
 from lbctl.haproxy.reload import Reloadable
 from lbctl.haproxy.version import read_version
 from lbctl.layout import RunDir
-from lbctl.render.haproxy import generated_cfg, process_files
+from lbctl.render.haproxy import process_files
 from lbctl.settings.model import Haproxy, Http, Settings, Stats
+from tests.generated import generated_cfg
 
 ROOT = Path(__file__).parents[1]
 FETCHED = {number: str(ROOT / f".cache/haproxy-{number}/bin/haproxy") for number in ("2.2", "3.0")}

@@ -1,9 +1,8 @@
 """
-Text of HAProxy's files: what lbctl adds for each process, and the configuration itself.
+Text of HAProxy's files: what lbctl adds for each process.
 
-Pure but for reading templates. The operator's ``haproxy.cfg`` never passes through here; what is
-added comes in files of its own, each opening with its own ``defaults``, so that neither side can
-change what the other means.
+Pure but for reading templates. What is added comes in files of its own, each opening with its own
+``defaults``, so that neither side can change what the other means.
 """
 
 from __future__ import annotations
@@ -13,15 +12,12 @@ from pathlib import Path
 
 from lbctl.errors import Problem, RenderError
 from lbctl.layout import RunDir, share
-from lbctl.model.service import Service
 from lbctl.render.engine import render_file
-from lbctl.render.scene import RenderScene
-from lbctl.render.services import compile_services
 from lbctl.render.words import quote
 from lbctl.settings.model import Settings, Stats
 from lbctl.spec import HaproxyProcess, ThreadsIn
 
-__all__ = ["WORKERS_KEPT", "generated_cfg", "process_files", "quote"]
+__all__ = ["WORKERS_KEPT", "process_files", "quote"]
 
 #: Reloads that a connection survives; the oldest worker beyond it is ended. 61 workers took 271 MB.
 WORKERS_KEPT = 20
@@ -75,44 +71,6 @@ def process_files(
     if threads_in == "first file":
         files[run_dir.threads_cfg] = f"global\n    nbthread {settings.haproxy.threads}\n"
     return files
-
-
-def generated_cfg(
-    settings: Settings,
-    run_dir: RunDir,
-    *,
-    has_certs: bool,
-    services: Sequence[Service] = (),
-    template: Path | None = None,
-    version: tuple[int, int] = (2, 2),
-) -> str:
-    """
-    ``haproxy.cfg`` where the operator has none, for one process.
-
-    Args:
-        settings: all of them.
-        run_dir: where nginx's socket and the certificates are.
-        has_certs: ``certs/`` in the run dir holds at least one ``*.pem``.
-        services: what is balanced.
-        template: the operator's ``haproxy.cfg.j2``, which may include others beside it; None: there
-            is none.
-        version: HAProxy's; the lowest one by default, whose configuration all take.
-
-    Raises:
-        RenderError: the template failed.
-    """
-    texts = None if template is None else _texts_beside(template)
-    scene = RenderScene(run_dir, version, has_certs=has_certs, template=texts)
-    return compile_services(services, settings, scene).target.text()
-
-
-def _texts_beside(template: Path) -> dict[str, str]:
-    paths = {template, *template.parent.glob("*.j2")}
-    try:
-        return {path.name: path.read_text() for path in paths if path == template or path.is_file()}
-    except (OSError, UnicodeDecodeError) as error:
-        what = f"cannot be read: {error}: nothing was written"
-        raise RenderError([Problem(template.name, what)]) from error
 
 
 def _check_credentials(stats: Stats, password: str | None) -> None:

@@ -18,8 +18,9 @@ from lbctl.haproxy.processes import ProcessModel, plan_processes
 from lbctl.haproxy.version import read_version
 from lbctl.lab.wait import wait_until
 from lbctl.layout import RunDir
-from lbctl.render.haproxy import generated_cfg, process_files
+from lbctl.render.haproxy import process_files
 from lbctl.settings.model import Haproxy, Http, Settings, Stats
+from tests.generated import generated_cfg
 from tests.places import free_ports
 
 pytestmark = pytest.mark.contract

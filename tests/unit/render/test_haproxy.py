@@ -11,9 +11,10 @@ from lbctl.errors import RenderError
 from lbctl.haproxy.lines import read, split_words
 from lbctl.layout import RunDir
 from lbctl.model.target import BEGIN, END
-from lbctl.render.haproxy import generated_cfg, process_files, quote
+from lbctl.render.haproxy import process_files, quote
 from lbctl.settings.model import Haproxy, Http, Settings, Stats
 from lbctl.spec import HaproxyProcess
+from tests.generated import generated_cfg
 
 FIXTURES = Path(__file__).parent / "fixtures"
 RUN = RunDir(Path("/run/lbctl"))
@@ -162,12 +163,9 @@ def test_the_generated_configuration_with_certificates() -> None:
     _matches_golden("haproxy-tls.cfg", generated_cfg(settings, RUN, has_certs=True))
 
 
-def test_the_operators_template_sees_settings_services_and_paths(tmp_path: Path) -> None:
-    template = tmp_path / "haproxy.cfg.j2"
-    template.write_text(
-        "{% include 'part.j2' %} {{ services | length }} {{ nginx_socket | quote }} {{ certs }}"
-    )
-    (tmp_path / "part.j2").write_text("{{ settings.haproxy.maxconn }}")
+def test_the_operators_template_sees_settings_services_and_paths() -> None:
+    main = "{% include 'part.j2' %} {{ services | length }} {{ nginx_socket | quote }} {{ certs }}"
+    template = {"haproxy.cfg.j2": main, "part.j2": "{{ settings.haproxy.maxconn }}"}
 
     text = generated_cfg(Settings(), RUN, has_certs=True, template=template)
 
@@ -189,29 +187,17 @@ def test_the_operators_template_sees_settings_services_and_paths(tmp_path: Path)
         ("\n{{ ''.__class__.__mro__ }}", "haproxy.cfg.j2:2: "),
     ],
 )
-def test_a_failed_template_names_file_and_line(tmp_path: Path, template: str, says: str) -> None:
-    path = tmp_path / "haproxy.cfg.j2"
-    path.write_text(template)
+def test_a_failed_template_names_file_and_line(template: str, says: str) -> None:
+    texts = {"haproxy.cfg.j2": template}
 
     with pytest.raises(RenderError) as caught:
-        generated_cfg(Settings(), RUN, has_certs=False, template=path)
+        generated_cfg(Settings(), RUN, has_certs=False, template=texts)
 
     assert says in str(caught.value)
 
 
-def test_an_error_in_an_included_template_names_that_one(tmp_path: Path) -> None:
-    (tmp_path / "haproxy.cfg.j2").write_text("{% include 'part.j2' %}")
-    (tmp_path / "part.j2").write_text("\n\n{{ nope }}")
+def test_an_error_in_an_included_template_names_that_one() -> None:
+    texts = {"haproxy.cfg.j2": "{% include 'part.j2' %}", "part.j2": "\n\n{{ nope }}"}
 
     with pytest.raises(RenderError, match=r"^part\.j2:3: 'nope' is undefined"):
-        generated_cfg(Settings(), RUN, has_certs=False, template=tmp_path / "haproxy.cfg.j2")
-
-
-def test_a_template_that_is_missing_or_no_text_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "haproxy.cfg.j2"
-
-    with pytest.raises(RenderError, match=r"^haproxy\.cfg\.j2: "):
-        generated_cfg(Settings(), RUN, has_certs=False, template=path)
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(RenderError, match=r"^haproxy\.cfg\.j2: .*cannot be read"):
-        generated_cfg(Settings(), RUN, has_certs=False, template=path)
+        generated_cfg(Settings(), RUN, has_certs=False, template=texts)

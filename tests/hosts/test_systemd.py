@@ -255,7 +255,9 @@ def test_a_reload_has_the_files_read_again_and_starts_nothing_anew(service: Serv
 def test_the_journal_names_the_program_of_each_line_and_no_password(service: Service) -> None:
     lines = service.on.run("journalctl", "-q", "-t", "lbctl", "-o", "cat").stdout.splitlines()
     own = re.compile(
-        r"(haproxy-\d\d|nginx|ucarp|vipd|agent|logd|stage|certs) \| |lbctl: (error|warning): |HAProxy: |nginx: |  \S"
+        r"(haproxy-\d\d|nginx|ucarp|vipd|agent|logd|stage|certs) \| |lbctl: (error|warning): "
+        # What `lbctl reload` says.
+        r"|HAProxy: |nginx: |  \S"
     )
     warned = {line for line in lines if line.startswith("lbctl: warning")}
 

@@ -219,6 +219,11 @@ class RunDir:
         """The one with this number, 1 and up."""
         return self.inputs / f"{number:06d}.json"
 
+    @property
+    def inputs_copies(self) -> Path:
+        """Generations again, as files of the unprivileged user: the others are closed to him."""
+        return self.inputs / "copies"
+
     def verdict(self, task: str) -> Path:
         """What *task* last found."""
         return self.inputs / f"verdict-{task}.json"

@@ -154,8 +154,12 @@ def write_generation(run: RunDir, generation: Generation) -> None:
 
 def write_raw(run: RunDir, raw: Raw) -> None:
     """The same of one in JSON's words."""
-    path = run.generation(raw["number"])
-    write_atomic(path, json.dumps(raw), mode=_MODE, gid=run.inputs.stat().st_gid)
+    path, text = run.generation(raw["number"]), json.dumps(raw)
+    write_atomic(path, text, mode=0o600)
+    if run.inputs_copies.is_dir():
+        # Not by a group, whose members may ask the API: there are keys in it.
+        user = run.haproxy.lstat()
+        write_atomic(run.inputs_copies / path.name, text, mode=0o400, uid=user.st_uid)
     link = run.inputs / f".current.{secrets.token_hex(4)}"
     link.symlink_to(path.name)
     link.replace(run.current_generation)
@@ -170,7 +174,7 @@ def read_raw(run: RunDir) -> Raw:
         UnreachableError: there is none, or another version wrote it.
     """
     try:
-        raw = json.loads(_content(run.current_generation))
+        raw = json.loads(_content(run))
         if not isinstance(raw["number"], int):
             raise TypeError(raw["number"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -179,12 +183,15 @@ def read_raw(run: RunDir) -> Raw:
     return dict(raw)
 
 
-def _content(link: Path) -> bytes:
+def _content(run: RunDir) -> bytes:
+    """The starter trusts what is his own; the unprivileged user has a copy."""
+    is_own = os.geteuid() == run.inputs.stat().st_uid
+    directory = run.inputs if is_own else run.inputs_copies
     for _ in range(_TRIES):
-        # Its target may be removed since the link was read: there is a newer one then.
+        # What the link named may be removed by now: there is a newer one then.
         with suppress(FileNotFoundError):
-            return link.read_bytes()
-    return link.read_bytes()
+            return (directory / run.current_generation.readlink()).read_bytes()
+    return (directory / run.current_generation.readlink()).read_bytes()
 
 
 def read_generation(run: RunDir) -> Generation:
@@ -278,8 +285,9 @@ def verdict_of(
 
 def _prune(run: RunDir) -> None:
     """Keep the newest, and nothing that a killed writer has left."""
-    names = sorted(path.name for path in run.inputs.glob("[0-9]*.json"))
-    old = [run.inputs / name for name in names[:-KEPT]]
-    for path in (*old, *run.inputs.glob(".*")):
-        with suppress(FileNotFoundError):
-            path.unlink()
+    for directory in (run.inputs, run.inputs_copies):
+        names = sorted(path.name for path in directory.glob("[0-9]*.json"))
+        old = [directory / name for name in names[:-KEPT]]
+        for path in (*old, *directory.glob(".*")):
+            with suppress(FileNotFoundError):
+                path.unlink()

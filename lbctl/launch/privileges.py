@@ -27,7 +27,7 @@ class Kind(Enum):
     NETWORK = "root without anything but NET_ADMIN, NET_RAW and perhaps SYS_NICE"
     NOTHING = "root without any capability"
     JUDGE = "root that reads what belongs to others, and lets programs judge it as themselves"
-    READER = "root that reads what belongs to others"
+    READER = "root that reads what belongs to others, and gives copies away"
 
 
 _CAPABILITIES = {
@@ -39,7 +39,7 @@ _CAPABILITIES = {
         *("chown", "dac_override", "kill", "setgid", "setuid", "setpcap"),
         *("net_bind_service",),
     ),
-    Kind.READER: ("dac_read_search",),
+    Kind.READER: ("chown", "dac_read_search"),
 }
 
 

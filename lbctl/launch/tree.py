@@ -106,6 +106,8 @@ def make(run: RunDir, account: Account, programs: Iterable[str], own: Iterable[s
         _directory(run.ha, _CLOSED, None)
         _directory(run.log, _PUBLIC, None)
         _shared(run.inputs, account)
+        if theirs is not None:
+            _shared(run.inputs_copies, account)
         starters = frozenset(own)
         for program in programs:
             # The group reads: logd, which has no capability to read what it does not own.

@@ -175,6 +175,9 @@ def test_the_unprivileged_user_reads_generations_and_can_do_no_more(site: Site) 
     for path in (run.inputs / "new", run.current_generation, run.generation(1), run.spec):
         assert as_user("sh", "-c", f"echo >>{path}").returncode != 0
         assert as_user("rm", "-f", str(path)).returncode != 0 or not path.exists()
+    copy = run.inputs_copies / run.generation(1).name
+    assert as_user("cat", str(run.generation(1))).returncode != 0
+    assert as_user("rm", "-f", str(copy)).returncode != 0
     assert as_user("mv", str(run.inputs), f"{run.root}/other").returncode != 0
     assert as_user("flock", "-n", str(run.inputs_lock), "true").returncode != 0
     nobody = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "ls")

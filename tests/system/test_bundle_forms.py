@@ -59,7 +59,7 @@ def test_nothing_configured_serves_a_page_that_says_what_this_is(bundle: Bundle)
     bundle.start()
     bundle.wait_up()
     page = bundle.wait_answer(80)
-    wait_until(lambda: _ACCESS.search(bundle.text().splitlines()[-1]), 2, "HAProxy's log line")
+    wait_until(lambda: _ACCESS.search(bundle.text().splitlines()[-1]), 5, "HAProxy's log line")
 
     assert "The load balancer runs" in page
     assert "lbctl" in page

@@ -67,14 +67,28 @@ def test_no_secret_is_shown(run: RunDir) -> None:
     assert "key" not in repr(read_generation(run)).replace("'keys'", "")
 
 
-def test_the_group_reads_and_nobody_else(run: RunDir) -> None:
+def test_the_group_reads_verdicts_and_no_generation(run: RunDir) -> None:
+    run.haproxy.mkdir()
+    run.inputs_copies.mkdir(mode=0o750)
     with locked(run):
         write_generation(run, WHOLE)
         write_verdict(run, "stage", verdict_of(0.0, number=1))
     modes = {path.name: stat.S_IMODE(path.lstat().st_mode) for path in run.inputs.iterdir()}
+    copy = run.inputs_copies / "000001.json"
 
-    assert modes.pop("current") == 0o777  # a link
-    assert modes == {"000001.json": 0o640, "verdict-stage.json": 0o640, "lock": 0o600}
+    assert (modes.pop("current"), modes.pop("copies")) == (0o777, 0o750)  # the first is a link
+    assert modes == {"000001.json": 0o600, "verdict-stage.json": 0o640, "lock": 0o600}
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o400
+    assert copy.read_bytes() == run.generation(1).read_bytes()
+
+
+def test_copies_go_with_their_generations(run: RunDir) -> None:
+    run.haproxy.mkdir()
+    run.inputs_copies.mkdir(mode=0o750)
+    for number in range(1, 5):
+        write_generation(run, replace(WHOLE, number=number))
+
+    assert {path.name for path in run.inputs_copies.iterdir()} == {"000003.json", "000004.json"}
 
 
 def half_written(run: RunDir) -> None:

@@ -177,8 +177,8 @@ def test_a_task_may_read_what_belongs_to_others_and_set_no_address() -> None:
 
     assert stage is not None
     assert {"net_admin", "net_raw", "sys_nice"}.isdisjoint(stage[1].replace("+", "").split(","))
-    assert "--bounding-set -all,+dac_override " in scripts["certs"]
-    assert "--bounding-set -all,+dac_read_search " in script_of(full)
+    assert "--bounding-set -all,+chown,+dac_override " in scripts["certs"]
+    assert "--bounding-set -all,+chown,+dac_read_search " in script_of(full)
     assert "--reuid" not in scripts["stage"] + scripts["certs"]
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lbctl.lab.bundle import Node
@@ -125,6 +126,30 @@ def break_nginx(node: Node) -> None:
 
 def mend_nginx(node: Node) -> None:
     (node.config.nginx_d / "broken.conf").unlink()
+
+
+def break_haproxy(node: Node, *programs: str) -> None:
+    """
+    Killed, and not to start again: directories have the names of their Runtime sockets.
+
+    A file that is broken would not do: the agent writes it anew.
+    """
+    for program in programs:
+        path = _socket(node, program)
+        path.unlink(missing_ok=True)
+        path.mkdir()
+    for program in programs:
+        node.kill(program, whole=True)
+
+
+def mend_haproxy(node: Node, *programs: str) -> None:
+    for program in programs:
+        if (path := _socket(node, program)).is_dir():
+            path.rmdir()
+
+
+def _socket(node: Node, program: str) -> Path:
+    return node.run_dir.runtime_socket(int(program.rpartition("-")[2]))
 
 
 def wait_holder(stage: Stage, node: Node, within_s: float) -> None:

@@ -22,7 +22,6 @@ from lbctl.lab.probe import Probe
 from lbctl.lab.process import pids_in
 from lbctl.lab.wait import wait_until
 from tests.faults import (
-    BROKEN,
     GIVEN_UP_WITHIN_S,
     HEARD_WITHIN_S,
     MENDED_MS,
@@ -31,9 +30,11 @@ from tests.faults import (
     RECOVERED_WITHIN_S,
     REVIVED_WITHIN_S,
     Stage,
+    break_haproxy,
     break_nginx,
     haproxies,
     kill_everything,
+    mend_haproxy,
     mend_nginx,
     recovery_ms,
     restarts,
@@ -278,11 +279,7 @@ def test_healthy_node_holds_the_vip_and_of_two_faulty_ones_the_lesser(stage: Sta
     mark = probe.mark()
     break_nginx(other)
     # A broken HAProxy besides: of the two faulty nodes this is now the worse.
-    cfg = other.run_dir.haproxy_cfg
-    good = cfg.read_text()
-    cfg.write_text(BROKEN)
-    for program in haproxies(other):
-        other.kill(program, whole=True)
+    break_haproxy(other, *haproxies(other))
     moves_to(stage, one, mark, OUTAGE_MS / 1000, "nginx broken on both, haproxy on one")
     assert faults(one)
     wait_until(
@@ -291,7 +288,7 @@ def test_healthy_node_holds_the_vip_and_of_two_faulty_ones_the_lesser(stage: Sta
     assert stage.pair.holders() == {one.host.mac}
 
     mark = probe.mark()
-    cfg.write_text(good)
+    mend_haproxy(other, *haproxies(other))
     mend_nginx(other)
     healed_s = REVIVED_WITHIN_S + RECOVERED_WITHIN_S
     moves_to(stage, other, mark, healed_s + OUTAGE_MS / 1000, "the healed one takes over")
@@ -311,11 +308,8 @@ def test_program_that_is_given_up_is_a_fault_until_the_agent_has_revived_it(
     stage: Stage, probe: Probe
 ) -> None:
     master, program = stage.master, haproxies(stage.master)[-1]
-    cfg = master.run_dir.process_cfg(int(program.rpartition("-")[2]))
-    good = cfg.read_text()
     mark = probe.mark()
-    cfg.write_text(BROKEN)
-    master.kill(program, whole=True)
+    break_haproxy(master, program)
     wait_until(
         lambda: faults(master) == [f"{program} is FATAL"], GIVEN_UP_WITHIN_S, "a fault", every_s=0.1
     )
@@ -324,7 +318,7 @@ def test_program_that_is_given_up_is_a_fault_until_the_agent_has_revived_it(
 
     assert probe.outage_ms(mark) <= OUTAGE_MS
 
-    cfg.write_text(good)
+    mend_haproxy(master, program)
     master.wait_running(program, within_s=REVIVED_WITHIN_S)
     assert wait_well(stage.pair, RECOVERED_WITHIN_S) == (stage.backup, master)
 

@@ -10,13 +10,14 @@ from lbctl.lab.process import pids_in
 from lbctl.lab.wait import wait_until
 from tests.fakes.carp_ear import Ear
 from tests.faults import (
-    BROKEN,
     GIVEN_UP_WITHIN_S,
     RECOVERED_WITHIN_S,
     REVIVED_WITHIN_S,
+    break_haproxy,
     break_nginx,
     haproxies,
     kill_everything,
+    mend_haproxy,
     mend_nginx,
     restarts,
     signal_all,
@@ -127,7 +128,6 @@ def test_host_killed_whole_is_replaced_and_its_lease_runs_out(stage: Stage) -> N
 
 def test_healthy_node_holds_the_vip_and_of_two_faulty_ones_the_lesser(stage: Stage) -> None:
     one, other, probe = stage.master, stage.backup, stage.probe
-    good = other.run_dir.haproxy_cfg.read_text()
     try:
         mark = probe.mark()
         break_nginx(one)
@@ -144,7 +144,7 @@ def test_healthy_node_holds_the_vip_and_of_two_faulty_ones_the_lesser(stage: Sta
         assert stage.pair.holders() == {one.host.mac}
         mark = probe.mark()
     finally:
-        other.run_dir.haproxy_cfg.write_text(good)
+        mend_haproxy(other, *haproxies(other))
         mend_nginx(other)
         other.stop()
     keeps_it_alone(one)
@@ -160,9 +160,7 @@ def test_healthy_node_holds_the_vip_and_of_two_faulty_ones_the_lesser(stage: Sta
 def break_more(node: Node) -> None:
     """A broken HAProxy besides nginx: of two faulty nodes this is now the worse."""
     break_nginx(node)
-    node.run_dir.haproxy_cfg.write_text(BROKEN)
-    for program in haproxies(node):
-        node.kill(program, whole=True)
+    break_haproxy(node, *haproxies(node))
 
 
 def keeps_it_alone(node: Node) -> None:

@@ -96,7 +96,7 @@ def _first_answer(probe: Probe, began: int, tell: Tell) -> int:
     first = probe.successes(began)[0].end_ns
     first_s = (first - began) / 1e9
     tell(f"start: the VIP answers after {first_s:.2f} s")
-    # The half second is for a busy machine; the figure above is the one to hold against START_S.
+    # The last second is for a busy machine; the figure above is the one to hold against START_S.
     assert first_s <= START_S + 1.0
     return first
 

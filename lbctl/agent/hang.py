@@ -24,6 +24,7 @@ from lbctl.agent.table import ProgramTable
 from lbctl.agent.vipd import VipdAbsentError, VipdClient, VipdRefusedError
 from lbctl.errors import SupervisorError, VipdError
 from lbctl.layout import RunDir
+from lbctl.model.address import bracketed
 from lbctl.programs import Programs, ProgramState
 from lbctl.spec import BundleSpec, HaproxyProcess
 
@@ -226,5 +227,4 @@ def _name(process: HaproxyProcess, spec: BundleSpec) -> str:
 
 
 def _where(process: HaproxyProcess) -> str:
-    host = f"[{process.stats_host}]" if ":" in process.stats_host else process.stats_host
-    return f"{host}:{process.stats_port}"
+    return f"{bracketed(process.stats_host)}:{process.stats_port}"

@@ -15,6 +15,7 @@ from lbctl.errors import RuntimeApiError, VipdError
 from lbctl.haproxy.runtime import UnixRuntime
 from lbctl.haproxy.stats import merge, numbered
 from lbctl.haproxy.table import Table
+from lbctl.model.address import bracketed
 from lbctl.programs import ProgramState
 from lbctl.spec import HaproxyProcess
 
@@ -116,13 +117,12 @@ def _program(agent: Agent, row: Row) -> dict[str, Any]:
 
 def _process(agent: Agent, process: HaproxyProcess) -> dict[str, Any]:
     ago_s = agent.hang.last_answer_s_ago(process.number)
-    host = f"[{process.stats_host}]" if ":" in process.stats_host else process.stats_host
     return {
         "number": process.number,
         "program": process.program,
         "pid": agent.table.rows[process.program].pid,
         "cpu": process.cpu,
-        "stats": f"{host}:{process.stats_port}",
+        "stats": f"{bracketed(process.stats_host)}:{process.stats_port}",
         "answers": agent.hang.health_by_number[process.number].answers,
         "last_answer_s_ago": None if ago_s is None else round(ago_s, 3),
     }

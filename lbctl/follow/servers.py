@@ -16,6 +16,7 @@ from lbctl.follow.fleet import Fleet, Member
 from lbctl.follow.follower import Follower
 from lbctl.follow.overrides import WEIGHT_MAX, Key
 from lbctl.haproxy.seen import SeenServer
+from lbctl.model.address import bracketed
 from lbctl.model.names import backend_name, server_name
 from lbctl.model.service import Service
 from lbctl.model.target import Admin
@@ -188,5 +189,4 @@ def _record(seen: SeenServer | None) -> dict[str, Any]:
 
 def address_of(seen: SeenServer) -> str:
     """``10.0.0.1:80``, ``[fd00::1]:80``."""
-    host = f"[{seen.address}]" if ":" in seen.address else seen.address or seen.fqdn
-    return f"{host}:{seen.port}"
+    return f"{bracketed(seen.address) or seen.fqdn}:{seen.port}"

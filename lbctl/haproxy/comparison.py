@@ -17,8 +17,9 @@ from lbctl.haproxy.steps import (
     SetWeight,
     Step,
 )
+from lbctl.model.address import split_address
 from lbctl.model.names import service_of
-from lbctl.model.target import TargetBackend, TargetServer, meaning, split_address
+from lbctl.model.target import TargetBackend, TargetServer, meaning
 
 
 @dataclass(frozen=True, slots=True)

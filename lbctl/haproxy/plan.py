@@ -20,7 +20,8 @@ from lbctl.haproxy.around import differences
 from lbctl.haproxy.comparison import Draft, Reason, compare
 from lbctl.haproxy.seen import Seen, SeenServer
 from lbctl.haproxy.steps import RemoveServer, Step
-from lbctl.model.target import Target, TargetBackend, split_address
+from lbctl.model.address import split_address
+from lbctl.model.target import Target, TargetBackend
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Final
 from lbctl.haproxy.abilities import spoken
 from lbctl.haproxy.lines import split_words
 from lbctl.haproxy.runtime import Answer
+from lbctl.model.address import bracketed
 from lbctl.model.target import Admin, TargetServer
 
 #: ``del server`` says so as long as someone is connected; 2.6: also while a connection idles.
@@ -114,8 +115,7 @@ class SetAddress(_Step):
         return (f"set server {self.path} addr {self.address} port {self.port}",)
 
     def describe(self) -> str:
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"move {self.path} to {host}:{self.port}"
+        return f"move {self.path} to {bracketed(self.address)}:{self.port}"
 
     def fault(self, answers: Sequence[Answer]) -> str:
         said = answers[-1].text

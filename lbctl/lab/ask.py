@@ -17,6 +17,8 @@ import socket
 import sys
 import time
 
+from lbctl.model.address import bracketed
+
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL}
 
 
@@ -58,8 +60,7 @@ class Connection:
         if not self._is_open:
             await loop.sock_connect(self._socket, self._where)
             self._is_open = True
-        host = f"[{self._where[0]}]" if ":" in self._where[0] else self._where[0]
-        request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"
+        request = f"GET {path} HTTP/1.1\r\nHost: {bracketed(self._where[0])}\r\n\r\n"
         await loop.sock_sendall(self._socket, request.encode())
         data = b""
         while b"\r\n\r\n" not in data:

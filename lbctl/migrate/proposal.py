@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from lbctl.migrate.engine import Migration
 from lbctl.migrate.masking import printable
 from lbctl.migrate.stats import Pinned
+from lbctl.model.address import bracketed
 
 
 def proposal(migration: Migration, *, source: str, password_file: str) -> tuple[str, ...]:
@@ -38,7 +39,7 @@ def _stats(pinned: tuple[Pinned, ...], password_file: str) -> Iterator[str]:
     address = addresses.pop() if len(addresses) == 1 else ""
     is_local = address.startswith("127.") or address in ("[::1]", "::1", "localhost")
     bind = "127.0.0.1" if address == "localhost" else address or "0.0.0.0"
-    bind = f"[{bind}]" if ":" in bind and not bind.startswith("[") else bind
+    bind = bracketed(bind)
     quoted = f'"{bind}"' if bind.startswith("[") else bind
     if is_local:
         yield f"    bind: {quoted}"

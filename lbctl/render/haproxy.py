@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lbctl.errors import Problem, RenderError
 from lbctl.layout import RunDir, share
+from lbctl.model.address import bracketed
 from lbctl.render.engine import render_file
 from lbctl.render.words import quote
 from lbctl.settings.model import Settings, Stats
@@ -52,7 +53,7 @@ def process_files(
     template = share("conf") / "templates" / ("nbproc.cfg.j2" if is_nbproc else "process.cfg.j2")
     common = {
         "settings": settings,
-        "bind": _bracketed(settings.haproxy.stats.bind),
+        "bind": bracketed(settings.haproxy.stats.bind),
         "password": password,
         "has_exporter": has_exporter,
         "threads_in": threads_in,
@@ -85,8 +86,3 @@ def _check_credentials(stats: Stats, password: str | None) -> None:
         problems.append(Problem("haproxy.stats.password_file", what))
     if problems:
         raise RenderError(problems)
-
-
-def _bracketed(bind: str) -> str:
-    """HAProxy takes ``[::1]:8001``; ``::1:8001`` it would read by its last colon."""
-    return f"[{bind}]" if ":" in bind and not bind.startswith("[") else bind

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lbctl.layout import ConfigDir, RunDir, StateDir, share
+from lbctl.model.address import bracketed
 from lbctl.render.engine import render_file
 
 HTTP_PORT = 80
@@ -60,4 +61,4 @@ def front_door(binds: Sequence[tuple[str, int]]) -> str:
         (bind for bind in binds if bind[1] == HTTP_PORT), binds[0] if binds else ("*", HTTP_PORT)
     )
     host = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"{bracketed(host)}:{port}"

@@ -12,6 +12,7 @@ from itertools import chain
 from math import ceil
 from typing import Final
 
+from lbctl.model.address import bracketed
 from lbctl.model.peers import LOCAL, peer_name
 from lbctl.render.scene import RenderScene
 from lbctl.render.words import TIME, fit, quote, seconds
@@ -124,7 +125,6 @@ def _with_port(nameserver: str) -> str:
 def _peers(settings: Settings, scene: RenderScene) -> Iterator[str]:
     peers = settings.haproxy.peers
     for host in peers.hosts or (LOCAL,):
-        address = "127.0.0.1" if host == LOCAL else host
+        address = "127.0.0.1" if host == LOCAL else bracketed(host)
         for number in range(1, scene.processes + 1):
-            bracketed = f"[{address}]" if ":" in address else address
-            yield f"peer {peer_name(host, number)} {bracketed}:{peers.port_base + number - 1}"
+            yield f"peer {peer_name(host, number)} {address}:{peers.port_base + number - 1}"

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
 from typing import Final
 
-from lbctl.model.target import is_ipv4, split_address
+from lbctl.model.address import is_ipv4, split_address
 
 #: HAProxy takes 64 words a line.
 WORDS_A_LINE: Final = 40

@@ -13,7 +13,8 @@ from typing import NoReturn
 
 from lbctl.errors import RuntimeApiError
 from lbctl.haproxy.runtime import Answer
-from lbctl.model.target import Admin, Target, TargetBackend, TargetServer, split_address
+from lbctl.model.address import split_address
+from lbctl.model.target import Admin, Target, TargetBackend, TargetServer
 
 STATE_HEADER = (
     "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight "

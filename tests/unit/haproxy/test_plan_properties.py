@@ -15,7 +15,8 @@ from lbctl.haproxy.abilities import Abilities
 from lbctl.haproxy.perform import Outcome, perform
 from lbctl.haproxy.plan import Plan, Running, plan
 from lbctl.haproxy.seen import read_seen
-from lbctl.model.target import Admin, Target, TargetBackend, TargetServer, split_address
+from lbctl.model.address import split_address
+from lbctl.model.target import Admin, Target, TargetBackend, TargetServer
 from tests.fakes.haproxy_servers import DiedError, HaproxyServers, Held
 
 ABLE = Abilities(can_add=True, can_add_cookie=True, version="3.0.0")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lbctl.model.address import split_address
 from lbctl.model.target import (
     BEGIN,
     END,
@@ -15,7 +16,6 @@ from lbctl.model.target import (
     TargetBackend,
     TargetServer,
     meaning,
-    split_address,
 )
 
 WORD = st.text("abz09.:_-", min_size=1, max_size=12)

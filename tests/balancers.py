@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from lbctl.haproxy.master import MasterSocket
 from lbctl.haproxy.runtime import UnixRuntime
 from lbctl.haproxy.seen import Seen, SeenServer, read_seen
 from lbctl.lab import web
-from lbctl.lab.crowd import Crowd
+from lbctl.lab.crowd import Crowd, crowd_argv, started
 from lbctl.lab.hosts import Host, Lab
 from lbctl.lab.process import Process
 from lbctl.lab.wait import LabError, wait_until
@@ -148,15 +147,8 @@ class Balancer(Bundle):
     def crowd(self, *words: str) -> Iterator[Crowd]:
         """Clients, see :mod:`lbctl.lab.crowd`, on this host."""
         assert self.host is not None
-        argv = self.host.argv([sys.executable, "-m", "lbctl.lab.crowd", "80", *words])
-        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        try:
-            assert process.stdout is not None
-            process.stdout.readline()
-            yield Crowd(process)
-        finally:
-            process.kill()
-            process.communicate()
+        with started(self.host.argv(crowd_argv(80, *words))) as one:
+            yield one
 
 
 def serve_webs(host: Host, names: Sequence[str] = tuple(WEBS)) -> None:

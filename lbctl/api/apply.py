@@ -15,11 +15,9 @@ from lbctl.api.commands import asked, record
 from lbctl.api.served import AGENT
 from lbctl.errors import UsageError
 from lbctl.follow import servers
-from lbctl.model.target import Admin
+from lbctl.model.target import AS_CONFIGURED, Admin
 
 _ADMINS: Final = frozenset(get_args(Admin))
-#: In the place of a weight: what the configuration says.
-AS_CONFIGURED: Final = "default"
 
 
 async def services(request: web.Request) -> web.Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
@@ -20,10 +20,9 @@ from lbctl.cli.options import (
 )
 from lbctl.errors import UnreachableError, UsageError
 from lbctl.layout import RunDir
+from lbctl.model.target import AS_CONFIGURED
 
 LIMIT_S = 15.0
-#: In the place of a weight: what the configuration says.
-AS_CONFIGURED: Final = "default"
 
 
 class Wish(StrEnum):

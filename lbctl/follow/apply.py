@@ -222,10 +222,7 @@ class Applier:
         found = [by_force] if by_force else []
         if wanted.is_beside != loaded.is_beside:
             found.append("the operator's haproxy.cfg comes or goes")
-        names = sorted(wanted.more.keys() | loaded.more.keys())
-        found += [
-            f"{name} changed" for name in names if wanted.more.get(name) != loaded.more.get(name)
-        ]
+        found += [f"{name} changed" for name in wanted.differing(loaded)]
         found += [str(reason) for plan in plans.values() for reason in plan.reasons]
         if not plans:
             nobody = plan(Running(loaded.target), wanted.target, self.world.abilities)

@@ -34,7 +34,7 @@ def what_it_takes(
     old, new = wanted_of(before), wanted_of(after)
     if old.is_beside != new.is_beside:
         reasons.append("the operator's haproxy.cfg comes or goes")
-    reasons += _changed(old.more, new.more)
+    reasons += [f"{name} changes" for name in new.differing(old)]
     made = plan(Running(old.target), new.target, abilities)
     reasons += [str(reason) for reason in made.reasons]
     steps += [step.describe() for step in made.steps]
@@ -58,9 +58,3 @@ def _losses(old: Target, new: Target) -> Iterator[str]:
         if is_loss(had, left):
             what = "gone" if left is None else f"{left} of {had} servers"
             yield f"held back for apply.hold_s, or until --confirm: {service_of(name)}: {what}"
-
-
-def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            yield f"{name} changes"

@@ -41,6 +41,11 @@ class Wanted:
     is_beside: bool = False
     token: str = ""
 
+    def differing(self, other: Wanted) -> tuple[str, ...]:
+        """The files in *more* that *other* has not, or otherwise."""
+        names = sorted(self.more.keys() | other.more.keys())
+        return tuple(name for name in names if self.more.get(name) != other.more.get(name))
+
 
 @dataclass(frozen=True, slots=True)
 class Look:

@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,7 +95,18 @@ def crowd(port: int, *, new: int = 0, kept: int = 0) -> Iterator[Crowd]:
         new: clients that open a connection for each request.
         kept: clients that keep theirs.
     """
-    argv = [sys.executable, "-m", "lbctl.lab.crowd", str(port), f"--new={new}", f"--kept={kept}"]
+    with started(crowd_argv(port, f"--new={new}", f"--kept={kept}")) as one:
+        yield one
+
+
+def crowd_argv(port: int, *options: str) -> list[str]:
+    """The crowd's own process, for another host's namespace too."""
+    return [sys.executable, "-m", "lbctl.lab.crowd", str(port), *options]
+
+
+@contextmanager
+def started(argv: Sequence[str]) -> Iterator[Crowd]:
+    """Let the crowd of :func:`crowd_argv` loose, and wait until it has begun."""
     process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -18,6 +18,9 @@ from lbctl.model.address import split_address
 
 Admin = Literal["ready", "drain", "maint"]
 
+#: In the place of a weight, where people say one: what the configuration says.
+AS_CONFIGURED: Final = "default"
+
 #: Generated backends stand between these two lines, and nothing else does.
 BEGIN = "# lbctl: backends of services: begin"
 END = "# lbctl: backends of services: end"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -34,14 +33,9 @@ from lbctl.model.service import (
 from lbctl.render.scene import RenderScene
 from lbctl.render.services import Compiled, compile_services
 from lbctl.settings.model import Haproxy, Http, Resolvers, Settings
+from tests.binaries import BINARIES, installed
 
-ROOT = Path(__file__).parents[1]
-BINARIES = {
-    (2, 2): str(ROOT / ".cache/haproxy-2.2/bin/haproxy"),
-    (2, 6): "haproxy",
-    (3, 0): str(ROOT / ".cache/haproxy-3.0/bin/haproxy"),
-}
-VERSIONS = tuple(BINARIES)
+VERSIONS = tuple((int(one[0]), int(one[2])) for one in BINARIES)
 PEER = "lbctl-local-01"
 
 #: Services of every kind, and settings that change most of what is around them.
@@ -168,10 +162,7 @@ def written(
 
 
 def binary_of(version: tuple[int, int]) -> str:
-    path = BINARIES[version]
-    if shutil.which(path) is None:
-        pytest.fail(f"{path} is missing: run scripts/setup test")
-    return path
+    return installed(f"{version[0]}.{version[1]}")
 
 
 def judged(version: tuple[int, int], *files: Path) -> tuple[int, str]:

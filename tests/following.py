@@ -26,8 +26,9 @@ from lbctl.model.names import backend_name
 from lbctl.model.service import Server, Service
 from lbctl.settings.model import Apply, Haproxy, Http, Settings, Stats
 from lbctl.spec import BundleSpec
+from tests.binaries import installed
 from tests.fakes.programs import FakePrograms
-from tests.haproxies import Rendered, free_ports, get, installed, rendered, running
+from tests.haproxies import Rendered, free_ports, get, rendered, running
 from tests.specs import bundle_spec
 
 

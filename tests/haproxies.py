@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -25,10 +24,6 @@ from lbctl.layout import RunDir
 from lbctl.render.haproxy import process_files
 from lbctl.settings.model import Haproxy, Http, Settings, Stats
 from tests.generated import generated_cfg
-
-ROOT = Path(__file__).parents[1]
-FETCHED = {number: str(ROOT / f".cache/haproxy-{number}/bin/haproxy") for number in ("2.2", "3.0")}
-BINARIES = {"2.6": "haproxy", **FETCHED}
 
 WEB = """\
 global
@@ -94,14 +89,6 @@ class Rendered:
 
     def log(self, program: str) -> str:
         return (self.run_dir.root / f"{program}.log").read_text(errors="replace")
-
-
-def installed(version: str) -> str:
-    """The program of that version; a missing one is a failure."""
-    path = BINARIES[version]
-    if shutil.which(path) is None:
-        pytest.fail(f"{path} is missing: run scripts/setup test")
-    return path
 
 
 def rendered(

@@ -22,12 +22,6 @@ from lbctl.haproxy.seen import read_seen
 from lbctl.haproxy.version import read_version
 from lbctl.model.target import Target, TargetBackend, TargetServer
 
-ROOT = Path(__file__).parents[1]
-BINARIES = {
-    "2.2": str(ROOT / ".cache/haproxy-2.2/bin/haproxy"),
-    "2.6": "haproxy",
-    "3.0": str(ROOT / ".cache/haproxy-3.0/bin/haproxy"),
-}
 AROUND = """\
 global
   stats socket {directory}/01.sock mode 600 level admin

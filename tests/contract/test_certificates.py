@@ -17,15 +17,13 @@ from lbctl.errors import RuntimeApiError
 from lbctl.haproxy.certificate_turn import Places, Served, read_running, serve_certificates
 from lbctl.haproxy.certificates import quote, read_pem
 from lbctl.haproxy.runtime import Runtime, UnixRuntime
+from tests.binaries import BINARIES
 from tests.fakes.haproxy_certificates import CertificateRuntime
 from tests.pems import Issued, issue, weak_key
 from tests.two_processes import free_port, wait_until
 
 pytestmark = pytest.mark.contract
 
-ROOT = Path(__file__).parents[2]
-FETCHED = {number: str(ROOT / f".cache/haproxy-{number}/bin/haproxy") for number in ("2.2", "3.0")}
-BINARIES = {"2.6": "haproxy", **FETCHED}
 
 CONFIGURATION = """
 global

@@ -21,7 +21,8 @@ from lbctl.haproxy.check import check_configuration
 from lbctl.haproxy.cpus import usable_cpus
 from lbctl.haproxy.version import read_version
 from lbctl.layout import RunDir
-from tests.haproxies import BINARIES, WEB, Rendered, get, installed, rendered, running
+from tests.binaries import BINARIES, installed
+from tests.haproxies import WEB, Rendered, get, rendered, running
 
 pytestmark = pytest.mark.contract
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -21,6 +20,7 @@ from lbctl.haproxy.version import read_version
 from lbctl.layout import RunDir
 from lbctl.render.haproxy import process_files
 from lbctl.settings.model import Haproxy, Settings, Stats
+from tests.binaries import installed
 from tests.origins import Origin, ask, basic
 from tests.places import NOBODY, free_ports
 from tests.two_processes import free_port, wait_until
@@ -31,15 +31,11 @@ ROOT = Path(__file__).parents[2]
 INPUTS = Path(__file__).parent / "migrate"
 #: Its 30 ms to connect are the article's; on a busy machine HAProxy itself is held up for longer.
 PATIENT = {"timeout connect    30ms": "timeout connect    5s"}
-BINARIES = {"2.6": "haproxy", "3.0": str(ROOT / ".cache/haproxy-3.0/bin/haproxy")}
 
 
-@pytest.fixture(params=BINARIES)
+@pytest.fixture(params=["2.6", "3.0"])
 def binary(request: pytest.FixtureRequest) -> str:
-    path = BINARIES[request.param]
-    if shutil.which(path) is None:
-        pytest.fail(f"{path} is missing: run scripts/setup test")
-    return path
+    return installed(request.param)
 
 
 Balance = Callable[..., contextlib.AbstractContextManager[None]]

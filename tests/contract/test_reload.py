@@ -22,13 +22,12 @@ from lbctl.haproxy.reload import Reloaded, reload_processes, workers_of
 from lbctl.lab.crowd import crowd
 from lbctl.render.haproxy import WORKERS_KEPT
 from lbctl.settings.model import Haproxy, Stats
+from tests.binaries import BINARIES, installed
 from tests.haproxies import (
-    BINARIES,
     WEB,
     Rendered,
     free_ports,
     get,
-    installed,
     rendered,
     running,
     wait_until,

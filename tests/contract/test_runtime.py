@@ -18,13 +18,11 @@ from lbctl.haproxy.process_facts import RULES as FACT_RULES
 from lbctl.haproxy.readings import show_info, show_stat
 from lbctl.haproxy.runtime import UnixRuntime
 from lbctl.haproxy.table import Table
+from tests.binaries import BINARIES
 from tests.fakes.haproxy_runtime import UNKNOWN, runtime_server
 
 pytestmark = pytest.mark.contract
 
-ROOT = Path(__file__).parent.parent.parent
-FETCHED = {number: str(ROOT / f".cache/haproxy-{number}/bin/haproxy") for number in ("2.2", "3.0")}
-BINARIES = {"2.6": "haproxy", **FETCHED}
 
 CONFIGURATION = """
 global

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,9 +20,9 @@ from lbctl.haproxy.seen import Seen, read_seen
 from lbctl.haproxy.steps import SetAddress
 from lbctl.haproxy.version import read_version
 from lbctl.model.target import Target, TargetBackend, TargetServer
+from tests.binaries import BINARIES, installed
 from tests.fakes.haproxy_servers import HaproxyServers
 from tests.running_haproxy import (
-    BINARIES,
     Process,
     Web,
     backend,
@@ -41,10 +40,7 @@ CHECK = "check inter 500ms fall 2 rise 1"
 
 @pytest.fixture(params=BINARIES)
 def binary(request: pytest.FixtureRequest) -> str:
-    path = BINARIES[request.param]
-    if shutil.which(path) is None:
-        pytest.fail(f"{path} is missing: run scripts/setup test")
-    return path
+    return installed(request.param)
 
 
 able = pytest.mark.parametrize("binary", ["2.6", "3.0"], indirect=True)

@@ -20,12 +20,13 @@ from lbctl.lab.wait import wait_until
 from lbctl.layout import RunDir
 from lbctl.render.haproxy import process_files
 from lbctl.settings.model import Haproxy, Http, Settings, Stats
+from tests.binaries import BINARIES
 from tests.generated import generated_cfg
 from tests.places import free_ports
 
 pytestmark = pytest.mark.contract
 
-BINARY = str(Path(__file__).parents[2] / ".cache/haproxy-3.0/bin/haproxy")
+BINARY = BINARIES["3.0"]
 
 
 def written(run_dir: RunDir) -> ProcessModel:

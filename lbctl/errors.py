@@ -10,7 +10,10 @@ LbctlError                    10  something unexpected
 ├── UnreachableError          14  a program that should answer does not
 │   ├── SupervisorError           supervisord
 │   ├── RuntimeApiError           a HAProxy process
-│   └── VipdError                 the keeper of the addresses
+│   ├── VipdError                 the keeper of the addresses
+│   └── ProviderError             a source of services, or a store
+│       ├── ProviderTimeout           no answer in time
+│       └── ProviderReplyError        an answer that makes no sense, or says no
 ├── NotMasterError            15  asked of a BACKUP what only a MASTER can do
 ├── NetlinkError              10  the kernel refused an address or a socket
 └── InvariantError            10  a state that cannot be: the process ends and is started again
@@ -106,6 +109,18 @@ class RuntimeApiError(UnreachableError):
 
 class VipdError(UnreachableError):
     """vipd did not answer, or refused."""
+
+
+class ProviderError(UnreachableError):
+    """A source of services, or a store, could not be asked."""
+
+
+class ProviderTimeout(ProviderError):  # noqa: N818 - what it is, in the field's words
+    """It did not answer in time."""
+
+
+class ProviderReplyError(ProviderError):
+    """It answered, with what makes no sense, or with no."""
 
 
 class NotMasterError(LbctlError):

@@ -201,6 +201,11 @@ class RunDir:
         return self.root / "api" / "api.sock"
 
     @property
+    def discovery_socket(self) -> Path:
+        """Where the program ``discovery`` tells the agent what it finds."""
+        return self.root / "api" / "discovery.sock"
+
+    @property
     def inputs(self) -> Path:
         """The operator's files as they were last found good: one file for each *generation*."""
         return self.root / "inputs"
@@ -274,6 +279,20 @@ class StateDir:
     def server_states(self) -> Path:
         """What the operator wants of single servers: drain, maint, weights."""
         return self.root / "server-states.json"
+
+    @property
+    def discovery(self) -> Path:
+        """What each source of services said last."""
+        return self.root / "discovery"
+
+    def snapshot(self, source: str) -> Path:
+        """The same of one source: ``consul``, ``docker``."""
+        return self.discovery / f"{source}.json"
+
+    @property
+    def registry(self) -> Path:
+        """The registry's own store."""
+        return self.root / "registry.sqlite"
 
     @property
     def ha(self) -> Path:

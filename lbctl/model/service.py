@@ -138,12 +138,15 @@ class Server:
         address: ``10.0.0.1:80``, ``[fd00::1]:80``, ``db.example.com:5432``.
         weight: its share beside the others, 0..256; 0 gets nothing but what is sticky.
         backup: used when no other one is healthy.
+        state: ``drain``: gets nothing new; ``maint``: gets nothing at all. What the operator says
+            by ``lbctl server`` counts more.
     """
 
     address: Annotated[str, MinLen(1)]
     id: str = ""
     weight: Annotated[int, Ge(0), Le(256)] = 100
     backup: bool = False
+    state: Literal["ready", "drain", "maint"] = "ready"
 
     @property
     def key(self) -> str:
@@ -224,9 +227,16 @@ class Snapshot:
     Attributes:
         source: ``lb.yaml``, ``consul``, ``docker``, ...
         services: by name, each once.
-        at: seconds since the epoch.
+        at: wall clock, seconds since the epoch, when the source was last heard.
+        problems: what of it was left out, and why: sentences.
+        settings: keys of lb.yaml that the source sets, by dotted path, as text:
+            ``haproxy.maxconn`` -> ``1024``.
+        names: addresses by host name, as ``/etc/hosts`` has them, in its order; lower case.
     """
 
     source: str
     services: tuple[Service, ...]
     at: float
+    problems: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

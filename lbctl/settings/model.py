@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le, MinLen
 
 from lbctl.model.service import Service
+from lbctl.settings.discovery import Api, Discovery, Registry, Syslog
 
 Auto = Literal["auto"]
 Port = Annotated[int, Ge(1), Le(65535)]
@@ -310,6 +311,10 @@ class Settings:
     Attributes:
         user: the unprivileged user of haproxy, nginx and the agent; ``auto``: ``lbctl`` if there is
             one, else ``haproxy``.
+        discovery: see :mod:`lbctl.settings.discovery`.
+        registry: see there.
+        api: see there.
+        syslog: see there.
         services: what is balanced, by :mod:`lbctl.settings.services`.
     """
 
@@ -318,4 +323,8 @@ class Settings:
     haproxy: Haproxy = field(default_factory=Haproxy)
     http: Http = field(default_factory=Http)
     apply: Apply = field(default_factory=Apply)
+    discovery: Discovery = field(default_factory=Discovery)
+    registry: Registry = field(default_factory=Registry)
+    api: Api = field(default_factory=Api)
+    syslog: Syslog = field(default_factory=Syslog)
     services: tuple[Service, ...] = ()

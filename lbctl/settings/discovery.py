@@ -108,8 +108,7 @@ class Consul:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportTo:
     """
-    A registry elsewhere that is told of this host's containers; they are not served here by Docker's
-    word then.
+    A registry elsewhere that is told of this host's containers; they are not served here then.
 
     Attributes:
         url: ``http://10.0.0.1:9000``: the API of another lbctl; None: they are served here.

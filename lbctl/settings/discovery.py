@@ -36,7 +36,7 @@ class Hosts:
 
     Attributes:
         path: ``/etc/hosts``; None: it is not followed.
-        dnsmasq: answer from that file too, as a nameserver: for ``resolvers`` of an own haproxy.cfg.
+        dnsmasq: a nameserver answers from that file, for ``resolvers`` of an own haproxy.cfg.
         dnsmasq_port: of 127.0.0.1, UDP and TCP.
     """
 

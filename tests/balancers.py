@@ -13,15 +13,15 @@ from lbctl.errors import RuntimeApiError
 from lbctl.haproxy.master import MasterSocket
 from lbctl.haproxy.runtime import UnixRuntime
 from lbctl.haproxy.seen import Seen, SeenServer, read_seen
-from lbctl.lab import web
+from lbctl.lab import local, web
 from lbctl.lab.crowd import Crowd, crowd_argv, started
 from lbctl.lab.hosts import Host, Lab
 from lbctl.lab.process import Process
 from lbctl.lab.wait import LabError, wait_until
 from tests.bundles import Bundle
 
-#: Of lb.yaml's servers: at first two of them are ``hello/v1``'s.
-WEBS: Mapping[str, str] = {f"w{number}": f"127.0.0.1:{7000 + number}" for number in range(1, 5)}
+#: Web servers on the balancer's host: four are started, at first two are lb.yaml's ``hello/v1``.
+WEBS: Mapping[str, str] = {f"w{number}": f"127.0.0.1:{7000 + number}" for number in range(1, 11)}
 #: A program that ended is started again, and has been told what it cannot know.
 BACK_S = 8.0
 _ASKED = 24
@@ -39,8 +39,8 @@ class Balancer(Bundle):
         services: its services, by name.
     """
 
-    def __init__(self, lab: Lab, name: str, **more: Any) -> None:
-        super().__init__(lab["a"].directory / name, lab["a"], **more)
+    def __init__(self, lab: Lab, name: str, *, host: str = "a", **more: Any) -> None:
+        super().__init__(lab[host].directory / name, lab[host], **more)
         self.settings: dict[str, Any] = {"haproxy": {"processes": 2}}
         self.services: dict[str, dict[str, Any]] = {"hello/v1": {"servers": servers("w1", "w2")}}
 
@@ -60,7 +60,8 @@ class Balancer(Bundle):
         """Until the agent answers, and has nothing to do."""
 
         def is_idle() -> bool:
-            return '"state": "idle"' in self.command("status", "--json").stdout
+            status = local.get_json(self.run.api_socket, "/v1/status")
+            return bool(status["apply"]["state"] == "idle")
 
         wait_until(is_idle, 20, "the agent", seen=self.text)
 
@@ -151,12 +152,17 @@ class Balancer(Bundle):
             yield one
 
 
-def serve_webs(host: Host, names: Sequence[str] = tuple(WEBS)) -> None:
+def serve_webs(host: Host, names: Sequence[str] = tuple(WEBS)[:4]) -> None:
     """Start them; they accept on return."""
     for name in names:
-        address, _, port = WEBS[name].rpartition(":")
-        argv = [sys.executable, "-I", web.__file__, name, f"--bind={address}", f"--port={port}"]
-        _wait_serving(host.spawn(argv, log=f"{name}.log"))
+        serve_web(host, name, WEBS[name])
+
+
+def serve_web(host: Host, name: str, place: str) -> None:
+    """One that says *name*, at ``address:port``."""
+    address, _, port = place.rpartition(":")
+    argv = [sys.executable, "-I", web.__file__, name, f"--bind={address}", f"--port={port}"]
+    _wait_serving(host.spawn(argv, log=f"{name}.log"))
 
 
 def _wait_serving(process: Process) -> None:
@@ -164,9 +170,9 @@ def _wait_serving(process: Process) -> None:
 
 
 @contextmanager
-def balancers() -> Iterator[Lab]:
-    """A lab for them: one host, with web servers."""
-    with Lab(("a",)) as lab:
+def balancers(*more: str) -> Iterator[Lab]:
+    """A lab for them: one host, with web servers; *more*: other hosts."""
+    with Lab(("a", *more)) as lab:
         serve_webs(lab["a"])
         try:
             yield lab

@@ -158,7 +158,7 @@ class Bundle:
 
     def wait_up(self, within_s: float = 10.0, *, but: Sequence[str] = ("ucarp",)) -> None:
         """
-        Wait until every program runs.
+        Wait until every program runs, and the agent answers and knows it too.
 
         Raises:
             LabError: not within the bound, or it ended.
@@ -167,10 +167,12 @@ class Bundle:
         def is_up() -> bool:
             if self.process is not None and self.process.poll() is not None:
                 return True
-            states = {name: state for name, (state, _) in self.programs().items()}
-            return bool(states) and all(
-                state == "RUNNING" for name, state in states.items() if name not in but
-            )
+            programs = self.programs()
+            if not programs or local.idle(programs).keys() - set(but):
+                return False
+            said = local.get_json(self.run.api_socket, "/v1/status")["programs"]
+            told = {one["name"]: (one["state"], one["pid"]) for one in said}
+            return all(told.get(name) == one for name, one in programs.items() if name not in but)
 
         wait_until(is_up, within_s, "all programs to run", seen=self._seen)
         if self.process is not None and self.process.poll() is not None:

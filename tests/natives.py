@@ -30,6 +30,8 @@ BUSY_MS = 60.0
 START_S = 3.0 + 1.5 + DEAD_S + 1.0
 #: A finding between the two nodes is named within this.
 NAMED_S = 3.0
+#: Listening, and two greetings.
+KNOWN_S = 3.0 + 2.0 + 1.0
 #: A stranger who has come and gone counts for so long.
 QUIET_S = 22.0
 #: ARP caches of the clients follow the winner within this.
@@ -118,16 +120,39 @@ def knows_the_other(node: Node) -> bool:
     return any(peer["is_fresh"] for peer in ha(node)["peers"])
 
 
-def quiet(pair: Pair, within_s: float = 25.0) -> tuple[Node, Node]:
-    """(master, backup) once both are well, know each other, and find nothing wrong."""
+def counts_on_the_other(node: Node) -> bool:
+    """It has said that it can serve, which one that still listens cannot."""
+    peers = [peer for peer in ha(node)["peers"] if peer["is_fresh"]]
+    return any(group["can_serve"] for peer in peers for group in peer["groups"])
+
+
+def acquainted(pair: Pair, within_s: float = 25.0) -> tuple[Node, Node]:
+    """(master, backup) once both are well, and each knows that the other one can serve."""
     wait_well(pair, within_s)
 
-    def unquiet() -> list[str]:
-        found = [f"{node.name}: {kinds(node)}" for node in pair.nodes if kinds(node)]
-        return found + [f"{node.name}: alone" for node in pair.nodes if not knows_the_other(node)]
+    def alone() -> list[str]:
+        return [node.name for node in pair.nodes if not counts_on_the_other(node)]
 
-    wait_until(lambda: not unquiet(), QUIET_S, "nothing wrong between the nodes", seen=unquiet)
+    wait_until(lambda: not alone(), KNOWN_S, "nodes that count on each other", seen=alone)
     return pair.wait_settled(5)
+
+
+def quiet(pair: Pair, within_s: float = 25.0) -> tuple[Node, Node]:
+    """The same, and they find nothing wrong any more: seconds after it was."""
+    acquainted(pair, within_s)
+
+    def wrong() -> list[str]:
+        return [f"{node.name}: {kinds(node)}" for node in pair.nodes if kinds(node)]
+
+    wait_until(lambda: not wrong(), QUIET_S, "nothing wrong between the nodes", seen=wrong)
+    return pair.wait_settled(5)
+
+
+def quieted(stage: Stage) -> Stage:
+    """The same, for a test that looks at what is found."""
+    assert quiet(stage.pair) == (stage.master, stage.backup)
+    stage.probe.forget(stage.probe.mark())
+    return stage
 
 
 def is_ever(claim: Callable[[], bool], for_s: float) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from lbctl.lab import local
 from lbctl.lab.bundle import Node
 from lbctl.lab.hosts import DEFAULT_HOSTS, Lab
 from lbctl.lab.pair import VIP, Pair
@@ -56,12 +57,12 @@ def faults(node: Node) -> list[str]:
 
 
 def wait_well(pair: Pair, within_s: float = 20.0) -> tuple[Node, Node]:
-    """Wait for one MASTER, one BACKUP, no faults, every program running; (master, backup)."""
+    """Wait for one MASTER, one BACKUP, no faults, all programs and the agent; (master, backup)."""
 
     def well() -> bool:
-        return all(
-            state == "RUNNING" for node in pair.nodes for state, _ in node.programs().values()
-        ) and not any(faults(node) for node in pair.nodes)
+        return not any(local.idle(node.programs()) or faults(node) for node in pair.nodes) and all(
+            node.agent_status() for node in pair.nodes
+        )
 
     def seen() -> str:
         return "; ".join(f"{n.name}: {n.programs()} {faults(n)}" for n in pair.nodes)

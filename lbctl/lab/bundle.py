@@ -127,10 +127,19 @@ class Node:
             LabError: neither answers.
         """
         try:
-            answer: dict[str, Any] = local.get_json(self.run_dir.api_socket, "/v1/status")
+            return self.agent_status()
         except LabError:
             ha = local.ask_line(self.run_dir.vipd_socket, {"op": "status"})["status"]
             return {"ha": ha, "programs": []}
+
+    def agent_status(self) -> dict[str, Any]:
+        """
+        ``GET /v1/status``: commands that ask the agent have an answer from then on.
+
+        Raises:
+            LabError: it does not answer.
+        """
+        answer: dict[str, Any] = local.get_json(self.run_dir.api_socket, "/v1/status")
         return answer
 
     def role(self) -> str:
@@ -155,15 +164,18 @@ class Node:
     def wait_running(self, *names: str, within_s: float = 10.0) -> None:
         """
         Wait until supervisord says that these programs run; without names: all but ucarp.
+        The agent runs when it answers.
 
         Raises:
             LabError: they do not.
         """
 
         def running() -> bool:
-            states = {name: state for name, (state, _) in self.programs().items()}
-            wanted = names or tuple(name for name in states if name != "ucarp")
-            return all(states.get(name) == "RUNNING" for name in wanted)
+            programs = self.programs()
+            wanted = names or tuple(name for name in programs if name != "ucarp")
+            if not set(wanted) <= programs.keys() or local.idle(programs).keys() & set(wanted):
+                return False
+            return "agent" not in wanted or bool(self.agent_status())
 
         self._wait(running, within_s, f"to run {', '.join(names) or 'its programs'}")
 

@@ -32,9 +32,7 @@ _RESET = struct.pack("ii", 1, 0)
 _ANSWER_S = 5.0
 _PAUSE_S = 0.05
 _CHUNK_BYTES = 65536
-_ASK = b"GET / HTTP/1.1\r\nHost: crowd\r\n"
-_ASK_ONCE = _ASK + b"Connection: close\r\n\r\n"
-_ASK_ON = _ASK + b"\r\n"
+_ASK = "GET {path} HTTP/1.1\r\nHost: crowd\r\n"
 _GOOD = b"HTTP/1.1 200 "
 
 
@@ -120,8 +118,11 @@ def started(argv: Sequence[str]) -> Iterator[Crowd]:
 class _Clients:
     """The process itself."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, path: str) -> None:
         self._address = ("127.0.0.1", port)
+        ask = _ASK.format(path=path).encode()
+        self._ask_on = ask + b"\r\n"
+        self._ask_last = ask + b"Connection: close\r\n\r\n"
         self._is_over = threading.Event()
         self._lock = threading.Lock()
         self._count: Counter[str] = Counter()
@@ -170,7 +171,7 @@ class _Clients:
             with socket.create_connection(self._address, timeout=_ANSWER_S) as link:
                 link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 step = "ask"
-                link.sendall(_ASK_ONCE)
+                link.sendall(self._ask_last)
                 answer = b"".join(iter(lambda: link.recv(_CHUNK_BYTES), b""))
         except OSError as error:
             return f"{step}: {error.strerror or error}"
@@ -204,7 +205,7 @@ class _Clients:
             if reader.at_eof() or reader.exception() is not None:
                 self._count["ended"] += 1
                 return
-            writer.write(_ASK_ON)
+            writer.write(self._ask_on)
             try:
                 async with asyncio.timeout(_ANSWER_S):
                     head = await reader.readuntil(b"\r\n\r\n")
@@ -234,8 +235,9 @@ def _main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("--new", type=int, default=0)
     parser.add_argument("--kept", type=int, default=0)
+    parser.add_argument("--path", default="/")
     arguments = parser.parse_args()
-    counted = _Clients(arguments.port).run(arguments.new, arguments.kept)
+    counted = _Clients(arguments.port, arguments.path).run(arguments.new, arguments.kept)
     sys.stdout.write(json.dumps(counted) + "\n")
 
 

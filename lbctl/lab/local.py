@@ -6,11 +6,12 @@ import http.client
 import json
 import socket
 import xmlrpc.client
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lbctl.lab.wait import LabError
-from lbctl.spec import TASKS
+from lbctl.spec import ON_DEMAND, TASKS
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -98,4 +99,14 @@ def programs(path: Path, timeout: float = 2.0) -> dict[str, tuple[str, int]]:
     except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
         message = f"{path}: getAllProcessInfo: {error!r}"
         raise LabError(message) from error
-    return {one["name"]: (one["statename"], one["pid"]) for one in raw if one["name"] not in TASKS}
+    return {
+        one["name"]: (one["statename"], one["pid"])
+        for one in raw
+        if one["name"] not in TASKS
+        and not (one["name"] in ON_DEMAND and one["statename"] == "STOPPED")
+    }
+
+
+def idle(programs_by_name: Mapping[str, tuple[str, int]]) -> dict[str, str]:
+    """What should run and does not: its state, by name."""
+    return {name: state for name, (state, _) in programs_by_name.items() if state != "RUNNING"}

@@ -34,6 +34,8 @@ def _start_pair(lab: Lab) -> PairFactory:
         pair = make_pair(lab, vip, ips)
         pair.start(env=env, settings=settings, haproxy_cfg=haproxy_cfg)
         if settled:
+            for node in pair.nodes:
+                node.wait_running(within_s=20)
             pair.wait_settled()
         return pair
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from lbctl.lab import local
 from lbctl.lab.bundle import children_of
 from lbctl.lab.hosts import Lab
 from lbctl.lab.wait import wait_until
@@ -82,7 +83,9 @@ def test_user_without_any_right_runs_it_on_high_ports(lab: Lab) -> None:
         bundle.recovers(8080)
 
         assert users == {65534}
-        assert {program["state"] for program in status["programs"]} == {"RUNNING"}
+        programs = {one["name"]: (one["state"], one["pid"]) for one in status["programs"]}
+        assert programs
+        assert not local.idle(programs)
         assert bundle.command("stats", "--json").returncode == 0
         assert bundle.command("events").returncode == 0
         assert bundle.stop(STOP_S)[0] == 0

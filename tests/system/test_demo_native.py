@@ -1,4 +1,4 @@
-"""The demo with the native engine: its steps have bounds of milliseconds."""
+"""The demo with the native engine: its bounds are for a machine that does something else too."""
 
 from __future__ import annotations
 

@@ -188,11 +188,11 @@ def _role(node: Node) -> str:
 
 def _unwell(node: Node) -> list[str]:
     try:
-        states = {name: state for name, (state, _) in node.programs().items()}
+        states = local.idle(node.programs())
         status = _status(node)
     except LabError as error:
         return [str(error)]
-    found = [f"{node.name}: {name} {state}" for name, state in states.items() if state != "RUNNING"]
+    found = [f"{node.name}: {name} {state}" for name, state in states.items()]
     faults = status.get("faults")
     if faults:
         found.append(f"{node.name}: {faults}")

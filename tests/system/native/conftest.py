@@ -12,7 +12,7 @@ from lbctl.lab.pair import HAPROXY_CFG, VIP, Pair, make_pair
 from lbctl.lab.probe import Probe
 from lbctl.lab.wait import wait_until
 from tests.fakes.wire import Wire
-from tests.natives import SETTINGS, START_S, Stage, quiet
+from tests.natives import SETTINGS, START_S, Stage, acquainted
 from tests.pairs import Tell
 
 HOSTS = ("a", "b", "c", "client", "web1", "web2")
@@ -60,12 +60,13 @@ def _started(lab: Lab) -> Iterator[Started]:
 
 @pytest.fixture(name="stage")
 def _stage(started: Started, tell: Tell) -> Stage:
+    """Both well; what they found wrong between them in the test before may not be over."""
     pair, probe = started.pair, started.probe
     for node in pair.nodes:
         if not node.process.is_running:
             # A test that failed has left it so: one failure is enough.
             pair.start_node(node)
-    master, backup = quiet(pair)
+    master, backup = acquainted(pair)
     probe.wait_answers(20, 2)
     probe.forget(probe.mark())
     return Stage(pair, master, backup, probe, started.wire, tell)

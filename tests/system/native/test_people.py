@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from lbctl.bundle.rpc import SupervisorClient
 from lbctl.lab.bundle import Node
 from lbctl.lab.pair import HAPROXY_CFG, PASSWORD, VIP
@@ -18,6 +20,7 @@ from tests.natives import (
     Stage,
     ha,
     is_ever,
+    quieted,
     transitions,
     wait_found,
 )
@@ -28,6 +31,11 @@ WRONG = "not-" + PASSWORD
 REFUSED_S = 8.0
 SPREAD_S = 1.5
 STARTED_S = 8.0
+
+
+@pytest.fixture(name="stage")
+def _stage(stage: Stage) -> Stage:
+    return quieted(stage)
 
 
 def test_a_pause_keeps_the_vip_where_it_is_until_it_is_ended(stage: Stage) -> None:

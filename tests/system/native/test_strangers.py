@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from lbctl.lab.hosts import INTERFACE, Host
 from lbctl.lab.pair import VIP
 from lbctl.lab.wait import wait_until
@@ -18,6 +20,7 @@ from tests.natives import (
     ha,
     is_ever,
     kinds,
+    quieted,
     transitions,
     wait_found,
 )
@@ -45,6 +48,11 @@ vrrp_instance stranger {{
     }}
 }}
 """
+
+
+@pytest.fixture(name="stage")
+def _stage(stage: Stage) -> Stage:
+    return quieted(stage)
 
 
 def test_100_000_forged_and_replayed_packets_change_nothing_and_are_counted(stage: Stage) -> None:

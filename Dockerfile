@@ -14,7 +14,7 @@ RUN printf 'path-exclude %s\n' '/usr/share/doc/*' '/usr/share/info/*' '/usr/shar
     && echo 'path-include /usr/share/doc/*/copyright' >>/etc/dpkg/dpkg.cfg.d/lbctl \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        haproxy iproute2 nginx python3 ucarp \
+        dnsmasq-base haproxy iproute2 nginx python3 rsyslog ucarp \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /run/adduser \
         /usr/lib/python3*/test /usr/lib/python3*/pydoc_data \
     && find /var/log -type f -delete \

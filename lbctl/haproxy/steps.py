@@ -112,7 +112,8 @@ class SetAddress(_Step):
     port: int
 
     def commands(self) -> tuple[str, ...]:
-        return (f"set server {self.path} addr {self.address} port {self.port}",)
+        port = f" port {self.port}" if self.port else ""
+        return (f"set server {self.path} addr {self.address}{port}",)
 
     def describe(self) -> str:
         return f"move {self.path} to {bracketed(self.address)}:{self.port}"

@@ -29,6 +29,7 @@ from lbctl.render.words import (
     UnfitError,
     address_word,
     fit,
+    is_srv,
     network_words,
     quote,
     shown,
@@ -118,8 +119,9 @@ def compile_service(
 
 
 def _opening(service: Service, scene: RenderScene, balance: str) -> Iterator[str]:
-    source = scene.sources.get(service.name, "lb.yaml")
-    yield f"# Service {shown(service.name)}, from {shown(source)[1:-1]}."
+    source = scene.sources.get(service.name, "")
+    told = f", from {shown(source)[1:-1]}" if source else ""
+    yield f"# Service {shown(service.name)}{told}."
     yield f"mode {service.mode}"
     yield from _balance(balance)
     if service.retries is not None:
@@ -195,7 +197,7 @@ def _options(
     if service.tls is not None:
         yield from _tls(service, scene, entries)
     if is_named:
-        yield f"resolve-prefer {settings.haproxy.resolvers.prefer}"
+        yield f"resolve-prefer {settings.discovery.dns.prefer}"
 
 
 def _tls(service: Service, scene: RenderScene, entries: Sequence[Entry]) -> Iterator[str]:
@@ -240,7 +242,16 @@ def _servers(
         has_names |= is_name
         cookie = name if has_cookies else ""
         servers.append(
-            TargetServer(name, ids[key], address, server.weight, maxconn, cookie, server.backup)
+            TargetServer(
+                name,
+                ids[key],
+                address,
+                server.weight,
+                maxconn,
+                cookie,
+                server.backup,
+                server.state,
+            )
         )
     return tuple(servers), has_names
 
@@ -253,8 +264,13 @@ def _template(service: Service, scene: RenderScene) -> Iterator[str]:
     """
     if service.dns is None:
         return
-    address, _ = address_word(service.dns)
     maxconn = "" if service.maxconn is None else f" maxconn {scene.share(service.maxconn)}"
+    if is_srv(service.dns):
+        # The host's own resolver knows nothing of SRV.
+        words = f"{service.dns} weight 100{maxconn} resolvers lbctl init-addr none"
+        yield f"server-template dns 1-{service.slots} {words}"
+        return
+    address, _ = address_word(service.dns)
     rest = f"{address} weight 100{maxconn} resolvers lbctl init-addr last,"
     yield f"server-template dns 1-1 {rest}libc,none"
     if service.slots > 1:

@@ -19,7 +19,7 @@ class RenderScene:
         has_certs: ``certs/`` in the run dir holds at least one ``*.pem``.
         own: the operator's haproxy.cfg, used as it is; None: there is none.
         template: the operator's haproxy.cfg.j2 and its siblings, by file name; None: there is none.
-        sources: by service, who told of it; ``lb.yaml`` where it is not in here.
+        sources: by service, who told of it; one that is not in here: it is not said.
     """
 
     run: RunDir

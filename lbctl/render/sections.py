@@ -27,6 +27,12 @@ CIPHERS: Final = (
 )
 CIPHERSUITES: Final = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 _DNS_PORT: Final = 53
+#: resolv.conf(5): A and AAAA are asked for one after the other, each on a socket of its own.
+_ONE_BY_ONE: Final = "single-request single-request-reopen"
+#: HAProxy's longest time is a few hours more.
+_FOR_EVER: Final = "24d"
+#: The longest answer that a HAProxy takes which is older than 2.4.
+_OLD_PAYLOAD_BYTES: Final = 8192
 
 
 def global_section(settings: Settings, scene: RenderScene) -> str:
@@ -39,9 +45,9 @@ def defaults_section(settings: Settings, scene: RenderScene) -> str:
     return _section("defaults", _defaults(settings, scene))
 
 
-def resolvers_section(settings: Settings) -> str:
+def resolvers_section(settings: Settings, scene: RenderScene) -> str:
     """``resolvers lbctl``, for servers whose address is a name."""
-    return _section("resolvers lbctl", _resolvers(settings))
+    return _section("resolvers lbctl", _resolvers(settings, scene))
 
 
 def peers_section(settings: Settings, scene: RenderScene, tables: Iterable[str]) -> str:
@@ -58,9 +64,10 @@ def _section(opening: str, lines: Iterator[str]) -> str:
 
 def _global(settings: Settings, scene: RenderScene) -> Iterator[str]:
     # While HAProxy starts, the host's own resolver is asked for each name, and a dead nameserver
-    # would cost 20 s a name. Of no effect further down.
-    patience = ceil(settings.haproxy.resolvers.timeout_s)
-    yield f'setenv RES_OPTIONS "timeout:{patience} attempts:1"'
+    # would cost 20 s a name; one that answers no AAAA is waited for three times without the other
+    # two options. Of no effect further down.
+    patience = ceil(settings.discovery.dns.timeout_s)
+    yield f'setenv RES_OPTIONS "timeout:{patience} attempts:1 {_ONE_BY_ONE}"'
     yield "log stdout format raw daemon"
     yield f"maxconn {settings.haproxy.maxconn}"
     if scene.has_certs:
@@ -97,23 +104,31 @@ def _defaults(settings: Settings, scene: RenderScene) -> Iterator[str]:
             yield f"timeout {name} {fit(TIME, value, f'timeout {name}')}"
 
 
-def _resolvers(settings: Settings) -> Iterator[str]:
-    resolvers = settings.haproxy.resolvers
-    if not resolvers.nameservers:
+def _resolvers(settings: Settings, scene: RenderScene) -> Iterator[str]:
+    dns, hosts = settings.discovery.dns, settings.discovery.hosts
+    if dns.nameservers:
+        for number, nameserver in enumerate(dns.nameservers, start=1):
+            yield f"nameserver dns{number} {quote(with_port(nameserver))}"
+    elif hosts.dnsmasq:
+        yield f"nameserver dnsmasq 127.0.0.1:{hosts.dnsmasq_port}"
+    else:
         yield "parse-resolv-conf"
-    for number, nameserver in enumerate(resolvers.nameservers, start=1):
-        yield f"nameserver dns{number} {quote(_with_port(nameserver))}"
     # Answers of more than 512 bytes would be cut, and servers with them.
-    yield "accepted_payload_size 8192"
-    yield f"resolve_retries {resolvers.retries}"
-    yield f"timeout resolve {seconds(resolvers.timeout_s)}"
-    yield f"timeout retry {seconds(resolvers.timeout_s)}"
-    yield f"hold valid {seconds(resolvers.hold_valid_s)}"
-    for kind in ("obsolete", "nx", "refused", "timeout", "other"):
-        yield f"hold {kind} {seconds(resolvers.hold_obsolete_s)}"
+    is_old = scene.version < (2, 4)
+    payload = min(dns.payload_bytes, _OLD_PAYLOAD_BYTES) if is_old else dns.payload_bytes
+    yield f"accepted_payload_size {payload}"
+    yield f"resolve_retries {dns.retries}"
+    yield f"timeout resolve {seconds(dns.timeout_s)}"
+    yield f"timeout retry {seconds(dns.timeout_s)}"
+    yield f"hold valid {seconds(dns.hold_valid_s)}"
+    for kind in ("obsolete", "nx"):
+        yield f"hold {kind} {seconds(dns.hold_obsolete_s)}"
+    # A nameserver that is out of order knows nothing about servers: they stay.
+    for kind in ("refused", "timeout", "other"):
+        yield f"hold {kind} {_FOR_EVER}"
 
 
-def _with_port(nameserver: str) -> str:
+def with_port(nameserver: str) -> str:
     """``10.0.0.2``, ``10.0.0.2:53``, ``fd00::2``, ``[fd00::2]:53``."""
     if nameserver.startswith("["):
         return nameserver if "]:" in nameserver else f"{nameserver}:{_DNS_PORT}"

@@ -280,7 +280,7 @@ def _sections(turn: _Turn) -> str:
     scene, settings = turn.scene, turn.settings
     sections = []
     if any(parts.needs_resolvers for _, parts in turn.parts.values()):
-        sections.append(resolvers_section(settings))
+        sections.append(resolvers_section(settings, scene))
     own = "\n".join((scene.own or "", *(scene.template or {}).values()))
     tables = [parts.table for _, parts in turn.parts.values() if parts.table]
     is_used = any(parts.needs_peers for _, parts in turn.parts.values())

@@ -34,6 +34,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _IPV6 = re.compile(r"(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]{1,45}\]):([0-9]{1,5})")
 _PORT = re.compile(r"[0-9]{1,5}")
 _NAMED = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,252}):([0-9]{1,5})")
+#: RFC 2782: ``_service._proto.name``.
+_SRV = re.compile(r"_[A-Za-z0-9-]{1,63}\._[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}){1,16}")
+_SRV_MAX = 253
 _PORT_MAX = 65535
 
 
@@ -119,6 +122,11 @@ def address_word(address: str) -> tuple[str, bool]:
         message = f"address {shown(address)}: not an address or a name with a port"
         raise UnfitError(message)
     return address, not is_ip
+
+
+def is_srv(name: str) -> bool:
+    """``_http._tcp.web.service.consul``: HAProxy asks for SRV records where a name begins so."""
+    return len(name) <= _SRV_MAX and _SRV.fullmatch(name) is not None
 
 
 def network_words(networks: Iterable[str]) -> Iterator[str]:

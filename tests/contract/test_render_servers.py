@@ -17,15 +17,14 @@ import pytest
 from lbctl.layout import RunDir
 from lbctl.model.service import HealthCheck, Server, ServerTls, Service
 from lbctl.render.scene import RenderScene
-from lbctl.settings.model import Haproxy, Peers, Resolvers, Settings
+from lbctl.settings.model import Haproxy, Peers, Settings
 from tests.compiled import VERSIONS, Echo, Running, echo, free_port, running, written
 from tests.compiled import service as plain
 from tests.haproxies import wait_until
+from tests.nameservers import NAME, nameserver
 from tests.pems import issue
 
 pytestmark = pytest.mark.contract
-
-NAME = "web.internal"
 
 
 @pytest.fixture(name="version", params=VERSIONS, ids=str)
@@ -121,53 +120,6 @@ def states(haproxy: Running, backend: str = "app") -> dict[str, str]:
     return {row.split()[3]: row.split()[5] for row in rows if row}
 
 
-@contextmanager
-def nameserver(directory: Path, addresses: set[str]) -> Iterator[Names]:
-    names = Names(directory / "hosts", free_port() + 400)
-    names.write(addresses)
-    argv = ["dnsmasq", "-k", "--no-resolv", "--no-hosts", f"--addn-hosts={names.path}"]
-    argv += [f"--port={names.port}", "--listen-address=127.0.0.1", "--bind-interfaces"]
-    argv += ["--pid-file=", "--conf-file=/dev/null", "--user=root"]
-    with subprocess.Popen(argv) as process:
-        names.process = process
-        try:
-            wait_until(names.answers)
-            yield names
-        finally:
-            process.terminate()
-
-
-class Names:
-    """A real dnsmasq on loopback, which knows the addresses of one name."""
-
-    process: subprocess.Popen[bytes]
-
-    def __init__(self, path: Path, port: int) -> None:
-        self.path, self.port = path, port
-
-    def write(self, addresses: set[str]) -> None:
-        self.path.write_text("".join(f"{one} {NAME}\n" for one in sorted(addresses)))
-
-    def change(self, addresses: set[str]) -> None:
-        self.write(addresses)
-        self.process.send_signal(1)
-
-    def answers(self) -> bool:
-        """By TCP, where a connection tells that it listens."""
-        with socket.create_connection(("127.0.0.1", self.port), 1):
-            return True
-
-    @property
-    def settings(self) -> Settings:
-        resolvers = Resolvers(
-            nameservers=(f"127.0.0.1:{self.port}",),
-            timeout_s=0.1,
-            hold_valid_s=0.1,
-            hold_obsolete_s=0.1,
-        )
-        return Settings(haproxy=Haproxy(resolvers=resolvers))
-
-
 def serving(haproxy: Running) -> set[str]:
     """The addresses that answer, without their port; none where some request is not answered."""
     answers = [haproxy.get("/app") for _ in range(12)]
@@ -214,7 +166,7 @@ def test_a_client_stays_with_an_address_of_a_name_that_another_process_numbers_o
     both = {"127.0.0.1", "127.0.0.2"}
     with echo() as web, nameserver(tmp_path, both) as names:
         peers = Peers(port_base=free_port() + 200)
-        settings = replace(names.settings, haproxy=replace(names.settings.haproxy, peers=peers))
+        settings = replace(names.settings, haproxy=Haproxy(peers=peers))
         services = [plain("app", dns=f"{NAME}:{web.server_port}", slots=2, stick="source")]
         one, two = (tmp_path / name for name in ("one", "two"))
         for directory in (one, two):

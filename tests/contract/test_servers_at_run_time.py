@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import pytest
 
@@ -19,7 +20,12 @@ from lbctl.haproxy.runtime import Answer, Runtime
 from lbctl.haproxy.seen import Seen, read_seen
 from lbctl.haproxy.steps import SetAddress
 from lbctl.haproxy.version import read_version
+from lbctl.layout import RunDir
+from lbctl.model.service import HealthCheck, Server, Service
 from lbctl.model.target import Target, TargetBackend, TargetServer
+from lbctl.render.backend import compile_service
+from lbctl.render.scene import RenderScene
+from lbctl.settings.model import Settings
 from tests.binaries import BINARIES, installed
 from tests.fakes.haproxy_servers import HaproxyServers
 from tests.running_haproxy import (
@@ -320,3 +326,28 @@ def test_names_and_everything_else_of_a_file_are_taken_by_haproxy(
     assert [seen[one.name].id for one in full] == [one.id for one in full]
     assert seen["named"].fqdn == "nobody.invalid"
     assert [str(one) for one in process.plan(process.target).reasons] == []
+
+
+def test_what_a_source_says_of_a_server_is_followed_without_a_reload(
+    start: Callable[..., Process], webs: tuple[Web, Web]
+) -> None:
+    """Also the other way: one that was loaded in maintenance serves again."""
+    quiet, busy = webs
+
+    def of(state: Literal["ready", "drain", "maint"]) -> TargetBackend:
+        servers = (
+            Server(id="quiet", address=quiet.address, state=state),
+            Server(id="busy", address=busy.address),
+        )
+        service = Service(name="b", servers=servers, check=HealthCheck(kind="none"))
+        return compile_service(service, Settings(), RenderScene(RunDir(Path()), (2, 6))).backend
+
+    process = start(of("maint"))
+    for state in ("maint", "ready", "drain", "ready", "maint"):
+        wanted = target(of(state), directory=process.directory)
+        assert process.plan(wanted).reasons == ()
+        process.perform(wanted)
+        before = quiet.asked
+        assert [get(process) for _ in range(4)] == [200] * 4
+
+        assert (quiet.asked > before) == (state == "ready"), state

@@ -11,6 +11,7 @@ from random import Random
 import pytest
 
 from lbctl.errors import RenderError
+from lbctl.follow.overrides import Overrides
 from lbctl.haproxy.lines import read
 from lbctl.layout import RunDir, share
 from lbctl.model.service import (
@@ -25,6 +26,7 @@ from lbctl.model.service import (
 from lbctl.model.target import Target
 from lbctl.render.scene import RenderScene
 from lbctl.render.services import CompileCache, Compiled, compile_services
+from lbctl.settings.discovery import Discovery, Dns, Hosts
 from lbctl.settings.model import Haproxy, Http, Peers, Settings
 from tests.compiled import EVERYTHING, MANY, WEB
 
@@ -52,6 +54,28 @@ def test_a_whole_configuration_reads_like_this() -> None:
     assert golden.read_text() == text
     assert found.problems == ()
     assert Target.parse(found.target.text(), found.target.files) == found.target
+
+
+def test_a_source_that_drains_a_server_is_heard_and_the_operator_counts_more(
+    tmp_path: Path,
+) -> None:
+    servers = (
+        Server(id="a", address="10.0.0.1:80"),
+        Server(id="b", address="10.0.0.2:80", weight=7, state="drain"),
+        Server(id="c", address="10.0.0.3:80", state="maint"),
+    )
+    target = compiled(Service(name="app", servers=servers)).target
+    overrides = Overrides(tmp_path / "states.json")
+    overrides.set(("app", "b"), by="someone", at=1.0, admin="maint")
+    admins = [one.admin for one in target.backends["app"].servers]
+    text = target.text()
+    applied = overrides.applied(target).backends["app"].servers
+
+    assert admins == ["ready", "drain", "maint"]
+    assert " weight 0 # drained; its weight is 7\n" in text
+    assert "server c 10.0.0.3:80" in text
+    assert text.count(" disabled") == 1
+    assert [one.admin for one in applied] == ["ready", "maint", "maint"]
 
 
 def test_the_order_of_services_makes_no_difference() -> None:
@@ -214,6 +238,34 @@ def test_without_a_check_a_connection_is_tried_every_two_seconds() -> None:
 def test_resolvers_are_there_only_for_names() -> None:
     assert "resolvers" not in compiled(MANY[0]).target.text()
     assert "    parse-resolv-conf\n" in compiled(MANY[2]).target.before
+
+
+def test_the_nameserver_of_the_bundle_is_asked_where_no_other_is_named() -> None:
+    hosts = Hosts(path="/etc/hosts", dnsmasq=True, dnsmasq_port=5353)
+    own = Settings(discovery=Discovery(hosts=hosts))
+    named = Settings(discovery=Discovery(hosts=hosts, dns=Dns(nameservers=("10.0.0.2",))))
+
+    assert "nameserver dnsmasq 127.0.0.1:5353" in compiled(MANY[2], settings=own).target.before
+    assert 'nameserver dns1 "10.0.0.2:53"' in compiled(MANY[2], settings=named).target.before
+    assert "127.0.0.1:5353" not in compiled(MANY[2], settings=named).target.before
+
+
+def test_srv_records_have_no_port_and_are_nothing_for_the_hosts_resolver() -> None:
+    service = Service(name="app", dns="_http._tcp.web.service.consul", slots=3)
+    lines = lines_of(compiled(service), "app")
+
+    assert any(
+        line.strip()
+        == "server-template dns 1-3 _http._tcp.web.service.consul weight 100 resolvers lbctl"
+        " init-addr none"
+        for line in lines
+    )
+
+
+def test_a_name_that_is_neither_srv_nor_has_a_port_leaves_its_service_out() -> None:
+    found = compiled(Service(name="app", dns="_http._tcp.web\n    server evil 10.0.0.1:80"))
+
+    assert [one.service for one in found.problems] == ["app"]
 
 
 def test_a_timeout_that_has_no_effect_is_noted() -> None:

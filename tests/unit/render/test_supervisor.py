@@ -15,10 +15,11 @@ from lbctl.haproxy.version import HaproxyVersion
 from lbctl.launch.host import Account
 from lbctl.launch.privileges import Privileges
 from lbctl.launch.programs import Engine, Scene, program_names, supervised
+from lbctl.launch.syslog import Receiver
 from lbctl.layout import RunDir
-from lbctl.render.supervisor import Output, Supervised, shell_line, supervisord_conf
+from lbctl.render.supervisor import FOR_EVER, Output, Supervised, shell_line, supervisord_conf
 from lbctl.settings.model import Haproxy
-from lbctl.spec import TASKS
+from lbctl.spec import ON_DEMAND, TASKS
 
 RUN = RunDir(Path("/run/lbctl"))
 ACCOUNT = Account("haproxy", 103, 107)
@@ -31,16 +32,24 @@ def model() -> ProcessModel:
 
 
 def parsed(
-    engine: Engine = "ucarp", *, is_root: bool = True, **may: bool
+    engine: Engine = "ucarp",
+    *,
+    is_root: bool = True,
+    more: tuple[str, ...] = (),
+    socket_gid: int | None = None,
+    syslog: tuple[str, ...] = (),
+    **may: bool,
 ) -> configparser.RawConfigParser:
     scene = Scene(
         run=RUN,
         model=model(),
-        privileges=Privileges("/usr/bin/setpriv", ACCOUNT, is_root, **may),
+        privileges=Privileges("/usr/bin/setpriv", ACCOUNT, is_root, **may, socket_gid=socket_gid),
         binaries={"haproxy": "/usr/sbin/haproxy", "nginx": "/usr/sbin/nginx"},
         directory="/haproxy",
         engine=engine,
         drain_s=2.0,
+        more=more,
+        syslog=Receiver(syslog),
     )
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=True)
     parser.read_string(
@@ -64,7 +73,7 @@ ENGINES: tuple[Engine, ...] = ("ucarp", "native", None)
 def test_every_program_of_the_picture_is_there(engine: Engine) -> None:
     names = program_names(model(), engine)
 
-    assert set(programs(parsed(engine))) == {*names, *TASKS}
+    assert set(programs(parsed(engine))) == {*names, *ON_DEMAND, *TASKS}
     assert ("vipd" in names, "ucarp" in names) == (engine is not None, engine == "ucarp")
 
 
@@ -73,8 +82,30 @@ def test_programs_stop_in_the_order_that_keeps_clients_and_the_log() -> None:
     order = sorted(priorities, key=lambda name: -priorities[name])
 
     assert order[0] == "ucarp"
-    assert [name for name in order[3:] if name not in TASKS] == ["nginx", "agent", "vipd", "logd"]
+    assert [name for name in order[3:] if name not in TASKS] == [
+        *("nginx", "discovery", "agent", "vipd", "logd")
+    ]
     assert parsed()["group:haproxy"]["priority"] == str(priorities["haproxy-01"])
+
+
+def test_what_haproxy_asks_and_tells_stops_after_it() -> None:
+    found = programs(parsed(more=("dnsmasq", "rsyslogd")))
+    priorities = {name: int(found[name]["priority"]) for name in found}
+
+    assert max(priorities["dnsmasq"], priorities["rsyslogd"]) < priorities["nginx"]
+    assert min(priorities["dnsmasq"], priorities["rsyslogd"]) > priorities["agent"]
+    assert not {"dnsmasq", "rsyslogd"} & set(programs(parsed()))
+
+
+@pytest.mark.parametrize(
+    ("places", "is_root"), [(("127.0.0.1:514",), False), (("127.0.0.1:514", "/dev/log"), True)]
+)
+def test_rsyslogd_is_root_for_a_path_alone(places: tuple[str, ...], is_root: bool) -> None:
+    found = programs(parsed(more=("rsyslogd",), syslog=places))["rsyslogd"]["command"]
+
+    assert ("--reuid" in found) != is_root
+    assert "-all,+net_bind_service" in found
+    assert "-n -i NONE -f " in found
 
 
 def test_vipd_that_speaks_itself_leaves_before_anything_else_stops() -> None:
@@ -90,7 +121,7 @@ def test_vipd_that_speaks_itself_leaves_before_anything_else_stops() -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_stopping_ends_before_a_container_engine_kills(engine: Engine) -> None:
     waits: dict[str, int] = {}
-    for name, program in programs(parsed(engine)).items():
+    for name, program in programs(parsed(engine, more=("dnsmasq", "rsyslogd"))).items():
         waits[name.partition("-")[0]] = int(program["stopwaitsecs"])
 
     assert sum(waits.values()) <= ALL_S
@@ -164,10 +195,35 @@ def test_a_task_is_started_by_somebody_else_and_not_again(task: str) -> None:
     assert (section["autostart"], section["autorestart"]) == ("false", "false")
     assert (section["startsecs"], section["stopwaitsecs"]) == ("0", "0")
     assert all(
-        section["autorestart"] == "true" and section["stopwaitsecs"] != "0"
+        section["autorestart"] == "true" and (section["stopwaitsecs"] != "0" or name in ON_DEMAND)
         for name, section in programs(parsed()).items()
         if name not in TASKS
     )
+
+
+def test_discovery_waits_until_it_is_wanted_and_never_gives_up() -> None:
+    waits = programs(parsed())["discovery"]
+    starts = programs(parsed(more=("discovery",)))["discovery"]
+
+    assert (waits["autostart"], starts["autostart"]) == ("false", "true")
+    assert int(starts["startretries"]) == FOR_EVER
+    assert "discovery" not in program_names(model(), None)
+    assert "discovery" in program_names(model(), None, ("discovery",))
+
+
+def test_the_group_of_a_socket_is_discoverys_alone() -> None:
+    with_socket = programs(parsed(socket_gid=998))
+    groups = {
+        name: found[1]
+        for name, program in with_socket.items()
+        if (found := re.search(r"--groups (\S+)", script_of(program)))
+    }
+
+    assert groups.pop("discovery") == f"{ACCOUNT.gid},998"
+    assert not any("998" in found for found in groups.values())
+    assert "--groups" not in script_of(programs(parsed())["discovery"])
+    assert "--bounding-set -all " in script_of(with_socket["discovery"])
+    assert "--groups" not in script_of(programs(parsed(is_root=False, socket_gid=998))["discovery"])
 
 
 def test_a_task_may_read_what_belongs_to_others_and_set_no_address() -> None:

@@ -163,6 +163,10 @@ class RunDir:
         return self.nginx / "http.sock"
 
     @property
+    def rsyslogd_conf(self) -> Path:
+        return self.root / "rsyslogd.conf"
+
+    @property
     def ha(self) -> Path:
         return self.root / "ha"
 

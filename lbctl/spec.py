@@ -18,11 +18,13 @@ from lbctl.model.peers import LOCAL
 
 #: How HAProxy is told the number of its threads, by version.
 ThreadsIn = Literal["process file", "first file", "limit"]
-CheckKind = Literal["http", "tcp", "command", "link", "program"]
+CheckKind = Literal["http", "tcp", "command", "link", "program", "discovery"]
 
 Task = Literal["stage", "certs"]
 #: Supervised, and started when they are wanted: they read the operator's files and end.
 TASKS: tuple[Task, ...] = ("stage", "certs")
+#: Supervised as well, and running only while they are wanted: without that they are no trouble.
+ON_DEMAND: tuple[str, ...] = ("discovery",)
 
 #: How late a native node's packet may be: timers and the wire, seconds.
 _LATE_S = 0.003
@@ -58,7 +60,7 @@ class CheckSpec:
     Attributes:
         name: unique; faults are told by it.
         kind: what is looked at: ``http`` and ``tcp`` are asked by the agent, ``command`` is run by
-            it, ``link`` and ``program`` are watched by vipd.
+            it, ``link`` and ``program`` are watched by vipd, ``discovery`` is the agent's own.
         target: a URL, ``host:port``, an interface, a supervised program; empty for a command.
         argv: the command.
         headers: of an HTTP request: name and value.
@@ -81,6 +83,10 @@ class CheckSpec:
     rise: int = 2
     fall: int = 3
     severity: int = 4
+
+
+#: Told by the agent without being asked for: a node that knows no services has less to give.
+DISCOVERY_CHECK = CheckSpec("discovery", "discovery", interval_s=1.0, rise=1, fall=1, severity=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +204,7 @@ class BundleSpec:
     checks: tuple[CheckSpec, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
     tasks: tuple[str, ...] = TASKS
+    on_demand: tuple[str, ...] = ()
     peer_host: str = LOCAL
 
     @property

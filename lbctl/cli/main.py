@@ -43,6 +43,7 @@ COMMANDS: Final = {
     "handover": ("lbctl.cli.handover", "handover"),
     "pause": ("lbctl.cli.pause", "pause"),
     "resume": ("lbctl.cli.pause", "resume"),
+    "registrator": ("lbctl.cli.registrator", "registrator"),
     "support": ("lbctl.cli.support", "support"),
     "demo": ("lbctl.cli.demo", "demo"),
 }
@@ -108,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code; see :mod:`lbctl.errors`.
     """
     try:
-        result = app(args=list(sys.argv[1:] if argv is None else argv), standalone_mode=False)
+        result = app(args=_meant(sys.argv[1:] if argv is None else argv), standalone_mode=False)
     except LbctlError as error:
         return _report(error)
     except _ClickError as error:
@@ -126,6 +127,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"lbctl: error: {error}", file=sys.stderr)
         return EXIT_UNEXPECTED
     return result if isinstance(result, int) else EXIT_OK
+
+
+def _meant(argv: Sequence[str]) -> list[str]:
+    """The image runs ``lbctl run``: another command in the place of the VIP is that command."""
+    is_in_place_of_vip = len(argv) > 1 and argv[0] == "run" and argv[1] in COMMANDS
+    return list(argv[1:] if is_in_place_of_vip else argv)
 
 
 def _may_hold_password(error: Any) -> bool:

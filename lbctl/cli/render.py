@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,8 +26,12 @@ from lbctl.follow.takes import NOTHING_OF_HAPROXY, what_it_takes
 from lbctl.follow.texts import is_ours, without_token
 from lbctl.haproxy.abilities import Abilities
 from lbctl.haproxy.version import version_of
+from lbctl.launch.asking import asked
 from lbctl.launch.configuration import Dirs
-from lbctl.launch.rehearse import masked, texts
+from lbctl.launch.known import ignored, saved
+from lbctl.launch.rehearse import Texts, masked, texts
+from lbctl.launch.secrets import read_secrets
+from lbctl.model.service import Snapshot
 from lbctl.settings.load import load
 from lbctl.settings.transfer import restart_keys
 from lbctl.spec import read_spec
@@ -33,7 +39,11 @@ from lbctl.spec import read_spec
 
 def render(
     once: Annotated[
-        bool, typer.Option("--once", help="Render one time and end, as without it.")
+        bool,
+        typer.Option(
+            "--once",
+            help="Ask every source of services once, and print haproxy.cfg alone: a dry run.",
+        ),
     ] = False,
     diff: Annotated[
         bool,
@@ -43,17 +53,41 @@ def render(
     run_dir: RunDirOption = RUN_DIR,
     state_dir: StateDirOption = STATE_DIR,
 ) -> None:
-    """Print every file that a start would write into the run dir; passwords are masked."""
-    del once
+    """
+    Print every file that a start would write into the run dir; passwords are masked.
+
+    With what the sources of services said last, or, with --once, say now.
+    """
     dirs = Dirs.at(config_dir, run_dir, state_dir)
-    written, secrets = texts(dirs, os.environ)
-    if not diff:
-        print(masked(_listing(written), secrets), end="")
-        return
-    difference = _difference(written)
-    print(masked(difference, secrets), end="")
-    for line in () if not difference else _what_it_takes(dirs, written):
-        print(masked(f"# {line}", secrets))
+    settings = load(dirs.config, environ=os.environ)
+    if once:
+        snapshots = asyncio.run(asked(settings, read_secrets(settings), dirs.state))
+    else:
+        snapshots = saved(settings, dirs.state)
+    found = texts(dirs, os.environ, snapshots)
+    for what in (*_problems(snapshots), *ignored(settings, snapshots), *found.refused):
+        print(f"lbctl: warning: {what}", file=sys.stderr)
+    if diff:
+        _print_difference(dirs, found, snapshots)
+    elif once:
+        print(masked(found.by_path[found.place], found.secrets), end="")
+    else:
+        print(masked(_listing(found.by_path), found.secrets), end="")
+
+
+def _problems(snapshots: Sequence[Snapshot]) -> Iterator[str]:
+    """What the sources themselves have left out."""
+    for one in snapshots:
+        yield from (
+            what if one.source in what else f"{one.source}: {what}" for what in one.problems
+        )
+
+
+def _print_difference(dirs: Dirs, found: Texts, snapshots: Sequence[Snapshot]) -> None:
+    difference = _difference(found.by_path)
+    print(masked(difference, found.secrets), end="")
+    for line in () if not difference else _what_it_takes(dirs, found.by_path, snapshots):
+        print(masked(f"# {line}", found.secrets))
 
 
 def _listing(written: Mapping[Path, str]) -> str:
@@ -71,7 +105,9 @@ def _difference(written: Mapping[Path, str]) -> str:
     )
 
 
-def _what_it_takes(dirs: Dirs, written: Mapping[Path, str]) -> tuple[str, ...]:
+def _what_it_takes(
+    dirs: Dirs, written: Mapping[Path, str], snapshots: Sequence[Snapshot]
+) -> tuple[str, ...]:
     """Where a bundle runs on these directories; what is set at run time alone is not in it."""
     run = dirs.run
     try:
@@ -84,7 +120,7 @@ def _what_it_takes(dirs: Dirs, written: Mapping[Path, str]) -> tuple[str, ...]:
     keys = restart_keys(running, load(dirs.config, environ=os.environ))
     if keys:
         # What a restart brings, no reload does.
-        written, _ = texts(dirs, os.environ, running)
+        written = texts(dirs, os.environ, snapshots, running).by_path
     after = {path.name: text for path, text in written.items() if path.parent == run.haproxy}
     told = what_it_takes(before, after, Abilities.of(version_of(spec.haproxy_version)))
     if not keys:

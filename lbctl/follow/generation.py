@@ -76,6 +76,8 @@ class Generation:
         haproxy_files: what lbctl adds for each process, by name in ``haproxy/`` of the run dir;
             with the password of the statistics.
         nginx: text by path below ``nginx/`` of the run dir.
+        secrets: what the files named in lb.yaml hold, by the key that names them:
+            ``discovery.consul.token_file``.
     """
 
     number: int
@@ -85,6 +87,7 @@ class Generation:
     certs: Mapping[str, bytes] = field(repr=False)
     haproxy_files: Mapping[str, str] = field(repr=False)
     nginx: Mapping[str, str]
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,7 @@ def write_generation(run: RunDir, generation: Generation) -> None:
         "settings": settings_json(generation.settings),
         "source": None if source is None else asdict(source),
         "certs": {name: encoded(pem) for name, pem in generation.certs.items()},
+        "secrets": {key: encoded(secret) for key, secret in generation.secrets.items()},
         "haproxy_files": dict(generation.haproxy_files),
         "nginx": dict(generation.nginx),
     }
@@ -205,11 +209,13 @@ def read_generation(run: RunDir) -> Generation:
     try:
         source, settings = raw.pop("source"), settings_from_json(raw.pop("settings"))
         certs = {name: decoded(pem) for name, pem in raw.pop("certs").items()}
+        kept = {key: decoded(secret) for key, secret in raw.pop("secrets").items()}
         return Generation(
             **raw,
             settings=settings,
             source=None if source is None else OperatorSource(**source),
             certs=certs,
+            secrets=kept,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"{run.current_generation}: {error!r}: another version of lbctl wrote it"

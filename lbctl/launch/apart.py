@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
 from lbctl.errors import Problem, ValidationError
+from lbctl.model.service import Service
 from lbctl.settings.model import Settings
 
 _Result = TypeVar("_Result")
@@ -18,11 +20,18 @@ def service_shown(name: str) -> str:
 
 
 def apart(
-    settings: Settings, attempt: Callable[[Settings], _Result]
+    settings: Settings,
+    attempt: Callable[[Settings], _Result],
+    *,
+    with_known: Settings | None = None,
 ) -> tuple[_Result, tuple[Problem, ...]]:
     """
     Attempt it with all services; where it is refused, without those that are to blame, or, where
     nobody says who is, without any: the agent finds out, one by one.
+
+    Args:
+        with_known: *settings* and what sources of services have added: tried before, and given up
+            where nobody says which of them is to blame.
 
     Returns:
         What came of it, and what was said against the services that are not in it.
@@ -30,12 +39,14 @@ def apart(
     Raises:
         ValidationError: the first refusal, where services are not all that is refused.
     """
+    if with_known is not None and with_known is not settings:
+        with suppress(ValidationError):
+            return _without_blamed(with_known, attempt)
     try:
         return attempt(settings), ()
     except ValidationError as error:
         refusal = error
-    blamed = {problem.where for problem in refusal.problems}
-    some = tuple(one for one in settings.services if service_shown(one.name) not in blamed)
+    some = _innocent(settings, refusal)
     rest = replace(settings, services=some if len(some) < len(settings.services) else ())
     if rest == settings:
         raise refusal
@@ -43,3 +54,20 @@ def apart(
         return attempt(rest), tuple(refusal.problems)
     except ValidationError:
         raise refusal from None
+
+
+def _without_blamed(
+    settings: Settings, attempt: Callable[[Settings], _Result]
+) -> tuple[_Result, tuple[Problem, ...]]:
+    try:
+        return attempt(settings), ()
+    except ValidationError as error:
+        some = _innocent(settings, error)
+        if len(some) == len(settings.services):
+            raise
+        return attempt(replace(settings, services=some)), tuple(error.problems)
+
+
+def _innocent(settings: Settings, refusal: ValidationError) -> tuple[Service, ...]:
+    blamed = {problem.where for problem in refusal.problems}
+    return tuple(one for one in settings.services if service_shown(one.name) not in blamed)

@@ -15,6 +15,7 @@ from lbctl.settings.model import Ha
 #: Program -> the Debian package it comes in.
 PACKAGES = {"haproxy": "haproxy", "nginx": "nginx", "setpriv": "util-linux", "nice": "coreutils"}
 PACKAGES_OF_UCARP = {"ucarp": "ucarp"}
+PACKAGES_OF_DNSMASQ = {"dnsmasq": "dnsmasq-base"}
 
 _HOW = {
     "NET_ADMIN": "it sets the virtual address: run the container with --cap-add=NET_ADMIN",
@@ -30,13 +31,14 @@ _HOOK_LIMIT_S = 5.0
 _DEAD_TIME_MIN_MS = 300
 
 
-def wanted_programs(*, has_ucarp: bool) -> dict[str, str]:
-    return {**PACKAGES, **(PACKAGES_OF_UCARP if has_ucarp else {})}
+def wanted_programs(*, has_ucarp: bool, has_dnsmasq: bool = False) -> dict[str, str]:
+    ucarp, dnsmasq = PACKAGES_OF_UCARP, PACKAGES_OF_DNSMASQ
+    return {**PACKAGES, **(ucarp if has_ucarp else {}), **(dnsmasq if has_dnsmasq else {})}
 
 
 def missing_programs(found: Mapping[str, str | None]) -> list[Problem]:
     """Programs that are not installed, each with its Debian package."""
-    packages = wanted_programs(has_ucarp=True)
+    packages = wanted_programs(has_ucarp=True, has_dnsmasq=True)
     return [
         Problem(name, f"{name} is not installed: install the Debian package {packages[name]}")
         for name, path in found.items()

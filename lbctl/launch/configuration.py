@@ -16,10 +16,12 @@ from lbctl.haproxy.cfg import Absent, binds_of, has_peers, nothing_is_absent, pr
 from lbctl.haproxy.cpus import Cpus, usable_cpus
 from lbctl.haproxy.processes import ProcessModel, plan_processes
 from lbctl.haproxy.version import HaproxyVersion
+from lbctl.launch import dnsmasq
 from lbctl.launch.absent import not_on_this_host
 from lbctl.launch.collect import Collector
 from lbctl.launch.inputs import Inputs, read_inputs
 from lbctl.launch.ports import Claim
+from lbctl.launch.syslog import Receiver, receiver, running_conf
 from lbctl.launch.texts import HaproxyTexts, claims_of, haproxy_texts
 from lbctl.layout import ConfigDir, RunDir, StateDir
 from lbctl.model.peers import LOCAL
@@ -27,6 +29,7 @@ from lbctl.nginx.check import Dialect
 from lbctl.render.haproxy import process_files
 from lbctl.render.nginx import front_door, nginx_files
 from lbctl.settings.model import Http, Settings
+from lbctl.settings.sources import sources_of
 
 #: A path with one of these would mean something else in one of the files that name it.
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+@=,:~")
@@ -117,6 +120,9 @@ class Configuration:
         claims: the ports that HAProxy is to listen on.
         http: as lb.yaml has it.
         binds: of the generated frontend; empty with the operator's own file.
+        more: programs that run because lb.yaml wants them.
+        dnsmasq: its command line behind the program's name; empty: it does not run.
+        syslog: what rsyslogd receives.
         warnings: what works, and is worth a thought.
     """
 
@@ -129,6 +135,9 @@ class Configuration:
     claims: tuple[Claim, ...]
     http: Http
     binds: tuple[str, ...]
+    more: tuple[str, ...]
+    dnsmasq: tuple[str, ...]
+    syslog: Receiver
     warnings: tuple[str, ...]
 
     @property
@@ -225,6 +234,7 @@ def _configuration(
 ) -> Configuration:
     tls = (settings.http.tls_bind,) if inputs.certs else ()
     text = haproxy.by_path[dirs.run.haproxy_cfg]
+    syslog = receiver(settings.syslog, text, running_conf(dirs.run))
     return Configuration(
         inputs=inputs,
         model=model,
@@ -236,11 +246,32 @@ def _configuration(
             *claims_of(haproxy, inputs, settings),
             *_stats_claims(settings, model),
             *_peer_claims(settings, model, haproxy),
+            *_dnsmasq_claims(settings),
         ),
         http=settings.http,
         binds=(settings.http.bind, *tls) if inputs.source is None else (),
-        warnings=(*model.warnings, *haproxy.notes),
+        more=_more(dirs, settings, syslog),
+        dnsmasq=dnsmasq.dnsmasq_options(settings.discovery),
+        syslog=syslog,
+        warnings=(*model.warnings, *haproxy.notes, *syslog.warnings),
     )
+
+
+def _more(dirs: Dirs, settings: Settings, syslog: Receiver) -> tuple[str, ...]:
+    has_registry = os.path.lexists(dirs.state.registry)
+    is_wanted = {
+        "discovery": bool(sources_of(settings, has_registry=has_registry)),
+        "dnsmasq": settings.discovery.hosts.dnsmasq,
+        "rsyslogd": bool(syslog.places),
+    }
+    return tuple(name for name, wanted in is_wanted.items() if wanted)
+
+
+def _dnsmasq_claims(settings: Settings) -> Iterator[Claim]:
+    hosts = settings.discovery.hosts
+    if hosts.dnsmasq:
+        where = "discovery.hosts.dnsmasq_port"
+        yield Claim(where, "dnsmasq", dnsmasq.ADDRESS, hosts.dnsmasq_port)
 
 
 def _model(

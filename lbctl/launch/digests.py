@@ -21,6 +21,8 @@ from lbctl.spec import GroupSpec
 
 #: What each host may have its own way; groups and vhid are told with the addresses.
 _OWN = (
+    ("api", "bind"),
+    ("discovery", "docker", "host_address"),
     ("ha", "advskew"),
     ("ha", "drain_s"),
     ("ha", "groups"),

@@ -1,5 +1,6 @@
 """
-The operator's files, read: his configuration of HAProxy, certificates, the statistics' password.
+The operator's files, read: his configuration of HAProxy, certificates, the statistics' password,
+and what is secret between this host and the sources of services.
 
 Each is read once, and everything is judged, rendered and handed on from here, so that a file that
 changes meanwhile is either in all of it or in nothing.
@@ -15,6 +16,7 @@ from lbctl.errors import Problem, RenderError, ValidationError
 from lbctl.files import read_bounded
 from lbctl.follow.generation import OperatorSource
 from lbctl.launch.collect import Collector
+from lbctl.launch.secrets import read_secrets
 from lbctl.layout import ConfigDir
 from lbctl.settings.model import Settings
 
@@ -29,11 +31,13 @@ class Inputs:
         source: the operator's own configuration of HAProxy; None: it is generated.
         certs: PEM by file name.
         password: of the statistics' listeners; None: none is asked for.
+        secrets: see :mod:`lbctl.launch.secrets`.
     """
 
     source: OperatorSource | None = None
     certs: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     password: str | None = field(default=None, repr=False)
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 def read_inputs(config: ConfigDir, settings: Settings) -> Inputs:
@@ -47,11 +51,13 @@ def read_inputs(config: ConfigDir, settings: Settings) -> Inputs:
     source = collector.attempt(lambda: (_read_source(config),))
     certs = collector.attempt(lambda: read_certs(config))
     password = collector.attempt(lambda: (read_stats_password(settings),))
+    secrets = collector.attempt(lambda: read_secrets(settings))
     collector.raise_if_any()
     assert source is not None
     assert certs is not None
     assert password is not None
-    return Inputs(source[0], certs, password[0])
+    assert secrets is not None
+    return Inputs(source[0], certs, password[0], secrets)
 
 
 def read_certs(config: ConfigDir) -> dict[str, bytes]:

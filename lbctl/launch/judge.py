@@ -33,6 +33,8 @@ from lbctl.launch.ports import clashes, taken
 from lbctl.launch.privileges import Privileges, fit, trial
 from lbctl.launch.programs import Engine, program_names
 from lbctl.launch.request import Request
+from lbctl.launch.secrets import secret_warnings
+from lbctl.launch.sources import socket_gid, source_warnings
 from lbctl.launch.verify import nginx_claims, verify
 from lbctl.nginx.check import Dialect, dialect
 from lbctl.settings.model import Settings
@@ -80,7 +82,9 @@ def judge_host(request: Request, settings: Settings, warn: Warn) -> Host:
     is_native = settings.ha.engine == "native"
     is_root = os.geteuid() == 0
     have = host.own_capabilities()
-    found = host.find_programs(wanted_programs(has_ucarp=has_group and not is_native))
+    has_dnsmasq = settings.discovery.hosts.dnsmasq
+    wanted = wanted_programs(has_ucarp=has_group and not is_native, has_dnsmasq=has_dnsmasq)
+    found = host.find_programs(wanted)
     collector.add(missing_programs(found))
     collector.add(missing_capabilities(have, has_group=has_group, is_root=is_root))
     account = collector.attempt(
@@ -105,9 +109,13 @@ def judge_host(request: Request, settings: Settings, warn: Warn) -> Host:
         may_bound="SETPCAP" in have,
         may_nice=is_native and "SYS_NICE" in have,
         may_read_all="DAC_READ_SEARCH" in have,
+        socket_gid=socket_gid(settings) if is_root else None,
     )
+    privileges = fit(privileges)
+    for what in (*source_warnings(settings, privileges), *secret_warnings(settings)):
+        warn(what)
     checks = check_specs(settings.ha)
-    return Host(fit(privileges), binaries, version, nginx, groups, checks, settings.ha.drain_s)
+    return Host(privileges, binaries, version, nginx, groups, checks, settings.ha.drain_s)
 
 
 def _judged_groups(
@@ -157,8 +165,9 @@ def judge_configuration(
     claims = [*configuration.claims, *others]
     collector.add(clashes(claims))
     collector.add(taken(claims))
+    collector.add(configuration.syslog.problems)
     if fit_host.groups:
-        programs = program_names(configuration.model, fit_host.engine)
+        programs = program_names(configuration.model, fit_host.engine, configuration.more)
         checks, groups = fit_host.checks, fit_host.groups
         collector.add(look_problems(checks, fit_host.privileges, programs, groups))
         collector.add(hooks_d_problems(dirs.config, fit_host.privileges))

@@ -7,6 +7,7 @@ already. Either way a child ends with supervisord (parent-death signal).
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from lbctl.errors import Problem
 from lbctl.launch.host import Account
 
 _TRIAL_S = 10.0
+#: Unprivileged.
+_USERS = ("SERVER", "USER", "FINDER")
 
 
 class Kind(Enum):
@@ -24,8 +27,10 @@ class Kind(Enum):
 
     SERVER = "unprivileged user, binds ports below 1024"
     USER = "unprivileged user"
+    FINDER = "unprivileged user, who may use the socket of Docker"
     NETWORK = "root without anything but NET_ADMIN, NET_RAW and perhaps SYS_NICE"
     NOTHING = "root without any capability"
+    RECEIVER = "root that binds ports below 1024"
     JUDGE = "root that reads what belongs to others, and lets programs judge it as themselves"
     READER = "root that reads what belongs to others, and gives copies away"
 
@@ -33,8 +38,10 @@ class Kind(Enum):
 _CAPABILITIES = {
     Kind.SERVER: ("net_bind_service",),
     Kind.USER: (),
+    Kind.FINDER: (),
     Kind.NETWORK: ("net_admin", "net_raw", "sys_nice"),
     Kind.NOTHING: (),
+    Kind.RECEIVER: ("net_bind_service",),
     Kind.JUDGE: (
         *("chown", "dac_override", "kill", "setgid", "setuid", "setpcap"),
         *("net_bind_service",),
@@ -54,6 +61,7 @@ class Privileges:
         may_bound: the bounding set can be made smaller (SETPCAP).
         may_nice: SYS_NICE is there and wanted, for a vipd that speaks CARP itself.
         may_read_all: DAC_READ_SEARCH is there: container engines give DAC_OVERRIDE alone.
+        socket_gid: the group that may use the socket of Docker; None: none is needed.
     """
 
     setpriv: str
@@ -63,6 +71,7 @@ class Privileges:
     may_bound: bool = True
     may_nice: bool = False
     may_read_all: bool = False
+    socket_gid: int | None = None
 
     def prefix(self, kind: Kind) -> tuple[str, ...]:
         """The command line up to the program of *kind*."""
@@ -77,10 +86,10 @@ class Privileges:
         if not self.may_read_all:
             keep = tuple("dac_override" if one == "dac_read_search" else one for one in keep)
         words = []
-        if kind in (Kind.SERVER, Kind.USER):
+        if kind.name in _USERS:
             wanted = ",".join(("-all", *(f"+{name}" for name in keep)))
             words += ["--reuid", str(self.account.uid), "--regid", str(self.account.gid)]
-            words += ["--init-groups" if not self.account.name.isdecimal() else "--clear-groups"]
+            words += self._groups(kind)
             words += ["--no-new-privs", "--inh-caps", wanted, "--ambient-caps", wanted]
         else:
             # The group is the way to the sockets and FIFOs of the unprivileged user.
@@ -88,6 +97,15 @@ class Privileges:
         if self.may_bound:
             words += ["--bounding-set", ",".join(("-all", *(f"+{name}" for name in keep)))]
         return words
+
+    def _groups(self, kind: Kind) -> list[str]:
+        name, gid = self.account.name, self.account.gid
+        has_name = not name.isdecimal()
+        if kind is not Kind.FINDER or self.socket_gid is None:
+            return ["--init-groups" if has_name else "--clear-groups"]
+        # setpriv takes either the user's own groups or a list.
+        own = os.getgrouplist(name, gid) if has_name else [gid]
+        return ["--groups", ",".join(map(str, dict.fromkeys((*own, self.socket_gid))))]
 
 
 #: Run as the agent will be: the interpreter, the package, and every directory on the way.
@@ -118,9 +136,14 @@ def trial(privileges: Privileges, directories: Sequence[str]) -> list[Problem]:
             argv = [sys.executable, "-I", "-c", _TRIAL, *directories]
         what = _try(privileges, kind, argv)
         if what:
-            who = privileges.account.name if kind in (Kind.SERVER, Kind.USER) else "root"
+            who = privileges.account.name if kind.name in _USERS else "root"
             problems.append(Problem("setpriv", f"a program of user {who} cannot run: {what}"))
     return problems
+
+
+def may(privileges: Privileges, kind: Kind, test: str, path: str) -> bool:
+    """Whether a program of *kind* may: ``-r`` read, ``-w`` write what is at *path*."""
+    return not _try(privileges, kind, ["test", test, path])
 
 
 def _try(privileges: Privileges, kind: Kind, argv: Sequence[str]) -> str:

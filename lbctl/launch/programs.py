@@ -2,8 +2,10 @@
 The supervised programs: what runs with which privileges, and in which order it stops.
 
 Stopping, highest number first: ucarp (vipd meanwhile drains, hands the addresses over and ends
-ucarp), HAProxy, nginx, agent, vipd, and logd, which tells of all the others. Where vipd speaks CARP
-itself it is the first: it leaves when it is told to stop, and what it leaves with serves meanwhile.
+ucarp), HAProxy, nginx, what these two asked and told (dnsmasq, rsyslogd), discovery, agent, vipd,
+and logd, which tells of all the others. Where vipd
+speaks CARP itself it is the first: it leaves when it is told to stop, and what it leaves with
+serves meanwhile.
 """
 
 from __future__ import annotations
@@ -11,12 +13,13 @@ from __future__ import annotations
 import math
 import shlex
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from lbctl.haproxy.processes import ProcessModel
 from lbctl.launch.privileges import Kind, Privileges
+from lbctl.launch.syslog import Receiver, rsyslogd_options
 from lbctl.layout import RunDir
 from lbctl.render.supervisor import FOR_EVER, Output, Supervised, shell_line
 from lbctl.spec import Task
@@ -28,7 +31,7 @@ HAPROXY_GROUP = "haproxy"
 _STOP_S = 2
 #: All that stop one after the other must be gone in the 10 s that a container engine gives them.
 _NGINX_STOP_S = 1
-_LOGD, _VIPD, _AGENT, _NGINX, _HAPROXY, _SPEAKER = 1, 2, 3, 10, 20, 30
+_LOGD, _VIPD, _AGENT, _DISCOVERY, _HELPER, _NGINX, _HAPROXY, _SPEAKER = 1, 2, 3, 4, 5, 10, 20, 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,9 @@ class Scene:
         engine: who speaks CARP for the virtual addresses.
         drain_s: longest wait for clients when leaving on purpose.
         nginx_options: what this nginx understands on its command line.
+        more: see :func:`program_names`.
+        dnsmasq: its command line behind the program's name.
+        syslog: what rsyslogd receives.
     """
 
     run: RunDir
@@ -52,12 +58,20 @@ class Scene:
     engine: Engine
     drain_s: float
     nginx_options: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
+    dnsmasq: tuple[str, ...] = ()
+    syslog: Receiver = field(default_factory=Receiver)
 
 
-def program_names(model: ProcessModel, engine: Engine) -> tuple[str, ...]:
-    """All of them, in the order of the picture."""
+def program_names(model: ProcessModel, engine: Engine, more: Sequence[str] = ()) -> tuple[str, ...]:
+    """
+    All that run, in the order of the picture.
+
+    Args:
+        more: those that run where lb.yaml wants them: ``discovery``, ``dnsmasq``, ``rsyslogd``.
+    """
     speakers = {None: (), "ucarp": ("ucarp", "vipd"), "native": ("vipd",)}[engine]
-    return (*model.programs, "nginx", *speakers, "agent", "logd")
+    return (*model.programs, "nginx", *speakers, "agent", *more, "logd")
 
 
 def supervised(scene: Scene) -> tuple[Supervised, ...]:
@@ -68,7 +82,7 @@ def supervised(scene: Scene) -> tuple[Supervised, ...]:
     elif scene.engine == "native":
         vipd = _daemon(scene, "vipd", _SPEAKER, Kind.NETWORK)
         programs.append(replace(vipd, stop_wait_s=_leaving_s(scene)))
-    programs += [_agent(scene), *_tasks(scene)]
+    programs += [_agent(scene), _discovery(scene), *_helpers(scene), *_tasks(scene)]
     return (*programs, _logd(scene))
 
 
@@ -150,6 +164,43 @@ def _leaving_s(scene: Scene) -> int:
 def _agent(scene: Scene) -> Supervised:
     # SIGHUP reaches it whenever somebody sends one: until it has a handler it is not to end by it.
     return _daemon(scene, "agent", _AGENT, Kind.USER, "nice", "-n", "5", shell="trap '' HUP; ")
+
+
+def _discovery(scene: Scene) -> Supervised:
+    """There in any case: the agent starts it when it is wanted later."""
+    argv = ["nice", "-n", "5", *_python(scene, "discovery")]
+    return Supervised(
+        "discovery",
+        _line(scene, "discovery", Kind.FINDER, *argv),
+        _DISCOVERY,
+        str(scene.run.root),
+        # It writes what is not on disk yet; ucarp takes the last of the time that there is.
+        stop_wait_s=0 if scene.engine == "ucarp" else 1,
+        autostart="discovery" in scene.more,
+        start_retries=FOR_EVER,
+    )
+
+
+def _helpers(scene: Scene) -> Iterator[Supervised]:
+    """Debian's own programs; both are there before HAProxy, and after it."""
+    if "dnsmasq" in scene.more:
+        argv = (scene.binaries.get("dnsmasq", "dnsmasq"), *scene.dnsmasq)
+        yield _helper(scene, "dnsmasq", Kind.SERVER, *argv)
+    if "rsyslogd" in scene.more:
+        kind = Kind.RECEIVER if scene.syslog.has_path else Kind.SERVER
+        yield _helper(scene, "rsyslogd", kind, "rsyslogd", *rsyslogd_options(scene.run))
+
+
+def _helper(scene: Scene, name: str, kind: Kind, *argv: str) -> Supervised:
+    return Supervised(
+        name,
+        _line(scene, name, kind, *argv),
+        _HELPER,
+        str(scene.run.root),
+        # Both end within milliseconds, and what they hold is a few lines.
+        stop_wait_s=0,
+        start_retries=FOR_EVER,
+    )
 
 
 def _tasks(scene: Scene) -> list[Supervised]:

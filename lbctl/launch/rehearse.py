@@ -10,24 +10,27 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lbctl.errors import LbctlError
+from lbctl.errors import LbctlError, Problem, ValidationError
 from lbctl.haproxy.cfg import nothing_is_absent
 from lbctl.launch import host, identity, tree
 from lbctl.launch.absent import not_on_this_host, only_on_the_master
+from lbctl.launch.apart import apart
 from lbctl.launch.collect import Collector
 from lbctl.launch.configuration import Configuration, Dirs, HostFacts, Place, configure
 from lbctl.launch.hooks_d import hook_programs
-from lbctl.launch.inputs import read_inputs
+from lbctl.launch.inputs import Inputs, read_inputs
 from lbctl.launch.judge import Host, judge_host
+from lbctl.launch.known import with_saved, with_snapshots
 from lbctl.launch.request import Request
 from lbctl.launch.start import supervisor_text
 from lbctl.launch.trial import Trial, tried
 from lbctl.layout import RunDir, StateDir
+from lbctl.model.service import Snapshot
 from lbctl.settings.load import load
 from lbctl.settings.model import Settings
 from lbctl.settings.transfer import keeping, restart_keys
@@ -65,8 +68,21 @@ def rehearse(dirs: Dirs, environ: Mapping[str, str]) -> tuple[list[str], list[st
             _place(dirs, fit_host),
             _running(dirs.run),
         )
-        configuration, said = tried(trial, read_inputs(dirs.config, settings))
+        inputs = read_inputs(dirs.config, settings)
+        configuration, said = _tried(trial, with_saved(settings, dirs.state), inputs)
     return _what_is_right(dirs, configuration, fit_host), [*warnings, *said]
+
+
+def _tried(trial: Trial, known: Settings, inputs: Inputs) -> tuple[Configuration, tuple[str, ...]]:
+    """With what sources of services said last, which the operator does not answer for."""
+    if known is trial.settings:
+        return tried(trial, inputs)
+    try:
+        return tried(replace(trial, settings=known), inputs)
+    except ValidationError as error:
+        configuration, said = tried(trial, inputs)
+        doubts = (f"{one}; it is about services that were found" for one in error.problems)
+        return configuration, (*said, *doubts)
 
 
 def _what_is_right(dirs: Dirs, configuration: Configuration, fit_host: Host) -> list[str]:
@@ -83,15 +99,35 @@ def _what_is_right(dirs: Dirs, configuration: Configuration, fit_host: Host) -> 
     ]
 
 
-def texts(
-    dirs: Dirs, environ: Mapping[str, str], running: Settings | None = None
-) -> tuple[dict[Path, str], tuple[str, ...]]:
+@dataclass(frozen=True, slots=True)
+class Texts:
     """
-    What ``lbctl run`` would write into the run dir, by path, and the secrets in it.
+    Attributes:
+        by_path: every file.
+        place: the one among them that holds services.
+        secrets: what of it must not be shown.
+        refused: services that are not in it, and why.
+    """
+
+    by_path: Mapping[Path, str] = field(repr=False)
+    place: Path
+    secrets: tuple[str, ...] = field(repr=False)
+    refused: tuple[str, ...]
+
+
+def texts(
+    dirs: Dirs,
+    environ: Mapping[str, str],
+    snapshots: Sequence[Snapshot] = (),
+    running: Settings | None = None,
+) -> Texts:
+    """
+    What ``lbctl run`` would write into the run dir.
 
     With a bundle's run dir the virtual addresses are the ones it was started with.
 
     Args:
+        snapshots: what sources of services said.
         running: settings whose keys that only a start can change count; None: those on disk.
 
     Raises:
@@ -109,13 +145,22 @@ def texts(
     spec = _running(dirs.run)
     fit_host = replace(fit_host, groups=spec.groups if spec else ())
     facts = _facts(fit_host, identity.read_node_id(dirs.state) or _ANY_NODE)
-    configuration = configure(dirs, settings, facts, _place(dirs, fit_host))
+    place = _place(dirs, fit_host)
+    known = with_snapshots(settings, snapshots)
+    if known is settings:
+        refused: tuple[Problem, ...] = ()
+        configuration = configure(dirs, settings, facts, place)
+    else:
+        configuration, refused = apart(
+            settings, lambda some: configure(dirs, some, facts, place), with_known=known
+        )
     configuration = configuration.with_states(dirs.state)
     written = {
         **configuration.texts,
         dirs.run.supervisord_conf: supervisor_text(dirs, configuration, fit_host),
     }
-    return written, (configuration.password,) if configuration.password else ()
+    secrets = (configuration.password,) if configuration.password else ()
+    return Texts(written, configuration.haproxy.place, secrets, tuple(map(str, refused)))
 
 
 def masked(text: str, secrets: tuple[str, ...]) -> str:

@@ -3,7 +3,8 @@ The operator's files, read again while the bundle runs, by the user who started 
 
 Everything is judged as ``lbctl check`` does. What is found good becomes the next generation, for
 the agent to apply; else all is left as it is, and the verdict says why. Nothing that the
-unprivileged user may write is read or followed here, but for the files that his programs judge.
+unprivileged user may write is read or followed here, but for the files that his programs judge, and
+for what sources of services said, which is judged with the rest.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from lbctl.launch.configuration import Configuration, Dirs, HostFacts, Place, mo
 from lbctl.launch.digests import digests
 from lbctl.launch.inputs import Inputs, read_inputs
 from lbctl.launch.judge import Host, judge_host
+from lbctl.launch.known import with_saved
 from lbctl.launch.renewal import renew
 from lbctl.launch.request import Request
 from lbctl.launch.trial import Trial, tried
@@ -68,6 +70,7 @@ def generation_of(
         certs=inputs.certs,
         haproxy_files={path.name: text for path, text in configuration.added.items()},
         nginx=nginx,
+        secrets=inputs.secrets,
     )
 
 
@@ -119,9 +122,10 @@ def _judged(
     if restart:
         # The next start must not fail by what is accepted now.
         later = read_inputs(dirs.config, wanted)
-        apart(wanted, lambda some: _tried(dirs, spec, some, later))
+        apart(with_saved(wanted, dirs.state), lambda some: _tried(dirs, spec, some, later))
     # The agent leaves the same ones out.
-    found, refused = apart(settings, lambda some: _tried(dirs, spec, some, inputs))
+    known = with_saved(settings, dirs.state)
+    found, refused = apart(known, lambda some: _tried(dirs, spec, some, inputs))
     fit_host, in_trial, warnings = found
     configuration = moved(in_trial, dirs, settings, *_here(spec, fit_host))
     return _Found(

@@ -28,16 +28,18 @@ from lbctl.launch.configuration import Configuration, Dirs, HostFacts, Place, co
 from lbctl.launch.digests import digests
 from lbctl.launch.inputs import Inputs
 from lbctl.launch.judge import Host, Warn, judge_configuration, judge_host, judge_network
+from lbctl.launch.known import with_saved
 from lbctl.launch.listening import Listening
 from lbctl.launch.programs import Scene, program_names, supervised
 from lbctl.launch.request import Request, read_request
 from lbctl.launch.stage import generation_of
+from lbctl.launch.syslog import rsyslogd_conf
 from lbctl.launch.tree import File
 from lbctl.launch.verify import files_of, working_directory
 from lbctl.render.supervisor import supervisord_conf
 from lbctl.settings.load import load
 from lbctl.settings.model import Settings
-from lbctl.spec import TASKS, BundleSpec
+from lbctl.spec import ON_DEMAND, TASKS, BundleSpec
 
 
 def start(
@@ -65,6 +67,9 @@ def start(
     settings = load(dirs.config, environ=environ)
     locked = _lock(dirs)
     try:
+        # Of a bundle that ended: the places in it are not ours any more.
+        with tree.writing("--run-dir", dirs.run.root):
+            dirs.run.rsyslogd_conf.unlink(missing_ok=True)
         prepare(dirs, request, settings, listening, warn)
     except BaseException:
         with suppress(ValidationError):
@@ -89,7 +94,11 @@ def prepare(
     virtual = [address for group in fit_host.groups for address in group.addresses]
     absent = nothing_is_absent if may_bind_all else only_on_the_master(virtual)
     place = Place(absent, runs_as=host.names_of(fit_host.privileges.account))
-    found, refused = apart(settings, lambda some: _laid_down(dirs, some, facts, place, fit_host))
+    found, refused = apart(
+        settings,
+        lambda some: _laid_down(dirs, some, facts, place, fit_host),
+        with_known=with_saved(settings, dirs.state),
+    )
     configuration, warnings = found
     for warning in (*(f"{one}; the rest starts" for one in refused), *warnings):
         warn(warning)
@@ -121,7 +130,8 @@ def lay_down(dirs: Dirs, configuration: Configuration, fit_host: Host) -> None:
         ValidationError: it cannot be written.
     """
     account = fit_host.privileges.account
-    programs = (*program_names(configuration.model, fit_host.engine), *TASKS)
+    names = program_names(configuration.model, fit_host.engine, configuration.more)
+    programs = dict.fromkeys((*names, *ON_DEMAND, *TASKS))
     tree.clear(dirs.run)
     tree.make(dirs.run, account, programs, own=("ucarp", "vipd", "logd", *TASKS))
     tree.own_state(dirs.state, account)
@@ -164,6 +174,7 @@ def _spec(
 ) -> BundleSpec:
     first, *more = fit_host.groups or (None,)
     privileges = fit_host.privileges
+    programs = program_names(configuration.model, fit_host.engine, configuration.more)
     return BundleSpec(
         version=__version__,
         node=facts.node,
@@ -173,7 +184,8 @@ def _spec(
         haproxy_version=str(fit_host.version),
         haproxy_model=configuration.model.model,
         processes=configuration.model.processes,
-        programs=program_names(configuration.model, fit_host.engine),
+        programs=programs,
+        on_demand=tuple(name for name in ON_DEMAND if name not in programs),
         binds=configuration.binds,
         group=first,
         config_dir=str(dirs.config.root),
@@ -196,6 +208,9 @@ def supervisor_text(dirs: Dirs, configuration: Configuration, fit_host: Host) ->
         engine=fit_host.engine,
         drain_s=fit_host.drain_s,
         nginx_options=fit_host.nginx.options,
+        more=configuration.more,
+        dnsmasq=configuration.dnsmasq,
+        syslog=configuration.syslog,
     )
     privileges = fit_host.privileges
     owner = f"{os.geteuid()}:{privileges.account.gid}"
@@ -213,6 +228,9 @@ def _last_files(
     text = supervisor_text(dirs, configuration, fit_host)
     yield File(run.spec, spec.to_json().encode(), 0o644)
     yield File(run.supervisord_conf, text.encode(), 0o600)
+    if configuration.syslog.places:
+        conf = rsyslogd_conf(run, configuration.syslog.places)
+        yield File(run.rsyslogd_conf, conf.encode(), 0o644)
     if request.password is None:
         return
     yield File(run.password, request.password.reveal() + b"\n", 0o600)

@@ -60,6 +60,8 @@ def tried(trial: Trial, inputs: Inputs) -> tuple[Configuration, tuple[str, ...]]
     said = collector.attempt(lambda: _said(trial, configuration, collector))
     looks, doubts = _look(trial, configuration)
     collector.add(looks)
+    # What receives where a bundle runs may be its own rsyslogd.
+    collector.add(() if trial.running else configuration.syslog.problems)
     collector.add(hooks_d_problems(dirs.config, fit_host.privileges))
     collector.raise_if_any()
     warnings = (*doubts, *hooks_d_warnings(dirs.config), *configuration.warnings, *(said or ()))
@@ -91,7 +93,7 @@ def _said(trial: Trial, configuration: Configuration, collector: Collector) -> t
 def _look(trial: Trial, configuration: Configuration) -> tuple[list[Problem], list[str]]:
     """What ``ha.track`` asks for and is not here: wrong where the bundle runs, else a warning."""
     checks, privileges = trial.fit_host.checks, trial.fit_host.privileges
-    names = program_names(configuration.model, trial.settings.ha.engine)
+    names = program_names(configuration.model, trial.settings.ha.engine, configuration.more)
     groups = trial.running.groups if trial.running else ()
     found = list(look_problems(checks, privileges, names, groups))
     if trial.running is not None:

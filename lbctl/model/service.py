@@ -175,7 +175,8 @@ class Service:
         accept_proxy: ``tcp``: clients speak the PROXY protocol.
         send_proxy: speak it to the servers.
         tls: speak TLS to the servers.
-        dns: ``web.example.com:80``: every address of a name is a server, followed by HAProxy.
+        dns: ``web.example.com:80``: every address of a name is a server, followed by HAProxy;
+            ``_http._tcp.web.example.com``: SRV records tell addresses, ports and weights.
         slots: as many of them as there can be.
         limit: what one client may ask.
         allow: networks that may ask; empty: all.

@@ -57,8 +57,8 @@ class TargetServer:
         maxconn: of one process; None: unlimited.
         cookie: its value for sticky sessions; empty: none.
         is_backup: see :class:`lbctl.model.service.Server`.
-        admin: what the operator wants of it: ``maint`` is ``disabled`` in the file, ``drain`` is
-            ``weight 0``.
+        admin: what its source, or the operator, wants of it: ``maint`` is ``disabled`` in the file,
+            ``drain`` is ``weight 0``.
     """
 
     name: str

@@ -172,6 +172,7 @@ class Registry:
         store: where they are kept: in the state dir, in Consul (as ``discovery.consul`` says), or
             in DynamoDB, for several hosts.
         consul_prefix: of its keys in Consul.
+        dynamodb_table: DynamoDB's, with all tables of the registry in it.
         dynamodb_region: None: as AWS's own variables and files say.
         dynamodb_endpoint: None: AWS's.
         poll_s: how often a store that others write to as well is read, seconds.
@@ -180,6 +181,7 @@ class Registry:
 
     store: Literal["sqlite", "consul", "dynamodb"] = "sqlite"
     consul_prefix: Annotated[str, MinLen(1)] = "lbctl/registry"
+    dynamodb_table: Annotated[str, MinLen(1)] = "lbctl-registry"
     dynamodb_region: str | None = None
     dynamodb_endpoint: str | None = None
     poll_s: Annotated[float, Ge(0.5), Le(3600)] = 5.0

@@ -119,7 +119,8 @@ def _are_scalars(nodes: list[Node]) -> bool:
 
 
 def _scalar_given(key: Key, node: ScalarNode, place: Place) -> Given:
-    value = scalar(node)
+    # To YAML, yes and no are true and false.
+    value = node.value if node.value in key.words else scalar(node)
     is_same = isinstance(value, str) or node.value == repr(value)
     return Given(key, value, place, "" if is_same else node.value or "nothing")
 
@@ -165,8 +166,7 @@ def _mapping(key: Key, node: MappingNode, place: Place) -> Iterator[Given | Find
             yield named
             continue
         name, _, value, at = named
-        text = Key(path=f"{key.path}.{name_shown(name)}", kind="text", hint=str, default=None)
-        for one in _leaf(text, value, at):
+        for one in _leaf(key.named(name), value, at):
             if isinstance(one, Given):
                 given[name] = one
             else:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from lbctl.settings.keys import CHILDREN, KEYS, Key, closest, name_shown, unknown_key
-from lbctl.settings.layer import Finding, Given, Layer, Place
+from lbctl.settings.layer import Entry, Finding, Given, Layer, Place
 
 #: Short names, each for a key whose long name wins.
 SHORT: Final[Mapping[str, str]] = {"DEV": "ha.interface", "VHID": "ha.vhid"}
@@ -42,7 +42,7 @@ def read_environment(environ: Mapping[str, str]) -> Layer:
         if key is not None and key.is_tree:
             findings.append(Finding(Place(name), _too_deep(key), key.path))
         elif key is not None:
-            given.append(Given(key, _value(key, environ[name]), Place(name)))
+            given.append(_given(key, environ[name], Place(name)))
         elif name.startswith(_PREFIXES) and not _is_service_link(name, environ[name]):
             findings.append(Finding(Place(name_shown(name)), _unknown_variable(name), name))
     return Layer(tuple(given), tuple(findings))
@@ -71,7 +71,7 @@ def _flags(flags: Mapping[str, str]) -> Iterator[Given | Finding]:
         if path in KEYS and KEYS[path].is_tree:
             yield Finding(place, _too_deep(KEYS[path]), path)
         elif path in KEYS:
-            yield Given(KEYS[path], _value(KEYS[path], text), place)
+            yield _given(KEYS[path], text, place)
         else:
             yield Finding(place, unknown_key(path), path)
 
@@ -84,7 +84,17 @@ def _is_service_link(name: str, text: str) -> bool:
     return bool(_SERVICE_LINK.fullmatch(name) or _SERVICE_URL.fullmatch(text))
 
 
-def _value(key: Key, text: str) -> object:
+def _given(key: Key, text: str, place: Place) -> Given:
+    pairs = [one.partition("=") for one in text.split(",")] if text.strip() else []
+    if key.kind != "mapping" or not all(sign for _, sign, _ in pairs):
+        return Given(key, value_of(key, text), place)
+    names = {name.strip(): value.strip() for name, _, value in pairs}
+    given = {name: Given(key.named(name), value, place) for name, value in names.items()}
+    return Given(key, Entry(key.path, place, given), place)
+
+
+def value_of(key: Key, text: str) -> object:
+    """What *text* is for *key*; not judged yet."""
     stripped = text.strip()
     match key.kind:
         case "int" if _INT.fullmatch(stripped):

@@ -71,6 +71,10 @@ class Key:
         member = self.members.get(name)
         return member and replace(member, path=f"{self.path}[{index}].{name}")
 
+    def named(self, name: str) -> Key:
+        """The key of one text in a mapping with any names."""
+        return Key(path=f"{self.path}.{name_shown(name)}", kind="text", hint=str, default=None)
+
     @property
     def is_tree(self) -> bool:
         """Whether mappings are in its mappings: too deep for a line of the environment."""
@@ -176,7 +180,8 @@ def _one_of(words: tuple[str, ...]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def _key(path: str, hint: object, of: Field[Any]) -> Key:
+def _key(path: str, hint: object, of: Field[Any], inside: Any) -> Key:
+    is_required, default = _default(of, inside)
     found: dict[str, Any] = {"kind": "choice", "words": ()}
     for base, bounds in _alternatives(hint):
         if base is NoneType:
@@ -189,21 +194,35 @@ def _key(path: str, hint: object, of: Field[Any]) -> Key:
             found["kind"] = "mapping"
         elif is_dataclass(base):
             is_text_too = found["kind"] == "text"
-            found |= {"kind": "record", "record": base, "members": _members(base, f"{path}.")}
+            members = _members(base, f"{path}.", default)
+            found |= {"kind": "record", "record": base, "members": members}
             found |= {"is_text_too": is_text_too}
         else:
             found["kind"] = _KINDS[base]
         found |= _bounds(bounds)
-    is_required = of.default is MISSING and of.default_factory is MISSING
-    default = of.default if of.default is not MISSING else None
-    if of.default_factory is not MISSING:
-        default = of.default_factory()
     return Key(path=path, hint=hint, default=default, is_required=is_required, **found)
 
 
-def _members(record: Any, prefix: str) -> dict[str, Key]:
+def _default(of: Field[Any], inside: Any) -> tuple[bool, Any]:
+    """Whether it must be given, and what counts when it is not."""
+    if is_dataclass(inside):
+        return False, getattr(inside, of.name)
+    if of.default_factory is not MISSING:
+        return False, of.default_factory()
+    return of.default is MISSING, None if of.default is MISSING else of.default
+
+
+def _members(record: Any, prefix: str, inside: Any = None) -> dict[str, Key]:
+    """
+    Its keys.
+
+    Args:
+        inside: the record that counts when nothing is given: its values are the defaults.
+    """
     hints = get_type_hints(record, include_extras=True)
-    return {one.name: _key(prefix + one.name, hints[one.name], one) for one in fields(record)}
+    return {
+        one.name: _key(prefix + one.name, hints[one.name], one, inside) for one in fields(record)
+    }
 
 
 def _bounds(bounds: Iterable[object]) -> dict[str, object]:

@@ -189,28 +189,6 @@ class Defaults:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resolvers:
-    """
-    How HAProxy follows names of servers.
-
-    Attributes:
-        nameservers: ``10.0.0.2`` or ``10.0.0.2:53``; empty: those of /etc/resolv.conf.
-        prefer: which address of a name that has both.
-        timeout_s: until a question is asked again, seconds.
-        retries: how often.
-        hold_valid_s: how long an answer counts, seconds.
-        hold_obsolete_s: how long a server stays whose address is in no answer any more, seconds.
-    """
-
-    nameservers: tuple[str, ...] = ()
-    prefer: Literal["ipv4", "ipv6"] = "ipv4"
-    timeout_s: Annotated[float, Ge(0.1), Le(60)] = 1.0
-    retries: Annotated[int, Ge(1), Le(100)] = 3
-    hold_valid_s: Annotated[float, Ge(0.1), Le(86400)] = 10.0
-    hold_obsolete_s: Annotated[float, Ge(0), Le(86400)] = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Peers:
     """
     Stick tables that follow a client from process to process.
@@ -238,7 +216,6 @@ class Haproxy:
         timeouts: see there.
         stats: see there.
         defaults: see there.
-        resolvers: see there.
         peers: see there.
     """
 
@@ -250,7 +227,6 @@ class Haproxy:
     timeouts: Timeouts = field(default_factory=Timeouts)
     stats: Stats = field(default_factory=Stats)
     defaults: Defaults = field(default_factory=Defaults)
-    resolvers: Resolvers = field(default_factory=Resolvers)
     peers: Peers = field(default_factory=Peers)
 
 

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final
 
 from lbctl.model.service import ServiceTimeouts
-from lbctl.settings import ha_rules, web_rules
+from lbctl.settings import ha_rules, source_rules, web_rules
 from lbctl.settings.model import Settings, Timeouts
 
 #: HAProxy's longest time, about 24.8 days: "timer overflow" beyond.
@@ -150,6 +150,8 @@ VALUE_RULES: Final[Mapping[str, Callable[[str], str | None]]] = {
     "services[].tls.sni": web_rules.host_problem,
     "services[].dns": web_rules.dns_problem,
     "services[].servers[].address": web_rules.address_problem,
+    "api.bind": bind_problem,
+    **source_rules.VALUES,
 }
 
 #: The same for lists. One that is not here names each item once.
@@ -157,19 +159,19 @@ LIST_RULES: Final[Mapping[str, Callable[[Sequence[str]], str | None]]] = {
     "ha.peers": lambda peers: _once(peers) or ha_rules.peers_problem(peers),
     "ha.track[].command": ha_rules.command_problem,
     "ha.groups[].addresses": ha_rules.addresses_problem,
-    "haproxy.resolvers.nameservers": web_rules.nameservers_problem,
     "haproxy.peers.hosts": lambda hosts: _once(hosts) or web_rules.own_addresses_problem(hosts),
     "http.internal_hosts": web_rules.globs_problem,
     "http.known_hosts": web_rules.hosts_problem,
     "services[].allow": web_rules.networks_problem,
     "services[].deny": web_rules.networks_problem,
+    **source_rules.LISTS,
 }
 
 
 def value_problem(path: str, value: object) -> str | None:
     """What *value*, which has the type of the key *path*, must be in addition; None: it is."""
     if isinstance(value, str):
-        rule = VALUE_RULES.get(path)
+        rule = VALUE_RULES.get(path) or source_rules.MAPPINGS.get(path.rpartition(".")[0])
         return text_problem(value) or (rule(value) if rule else None)
     if isinstance(value, list):
         if what := next((what for one in value if (what := _item_problem(one))), None):
@@ -277,6 +279,7 @@ RULES_ACROSS: Final = (
         for name in ha_rules.NATIVE_ONLY
     ),
     RuleAcross(("ha.dead_ratio", "ha.engine"), ha_rules.dead_ratio_problem),
+    *(RuleAcross(paths, problem) for paths, problem in source_rules.ACROSS),
 )
 
 

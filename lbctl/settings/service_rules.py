@@ -39,8 +39,15 @@ class Clash:
     what: str
 
 
-def service_problems(service: Service) -> Iterator[Said]:
-    """What is wrong with *service* by itself."""
+def service_problems(service: Service, *, is_whole: bool = True) -> Iterator[Said]:
+    """
+    What is wrong with *service* by itself.
+
+    Args:
+        is_whole: nobody else says more of it: where it listens, for one.
+    """
+    if is_whole and service.mode == "tcp" and not service.all_routes:
+        yield (), "mode: tcp needs a port: route: {port: 5432}"
     yield from _tcp_problems(service) if service.mode == "tcp" else _http_problems(service)
     for path, route in _routes(service):
         yield from ((path, what) for what in _route_problems(route, service.mode))
@@ -116,8 +123,6 @@ def port_problems(service: Service, taken: Mapping[int, str]) -> Iterator[Said]:
 
 
 def _tcp_problems(service: Service) -> Iterator[Said]:
-    if not service.all_routes:
-        yield (), "mode: tcp needs a port: route: {port: 5432}"
     if service.cookie is not None:
         yield ("cookie",), "goes with mode: http"
     if service.balance is not None and service.balance.startswith(_HTTP_BALANCES):

@@ -55,7 +55,7 @@ def read_services(
     plain: object, where: str, settings: Settings | None = None
 ) -> tuple[tuple[Service, ...], tuple[BadService, ...]]:
     """
-    The services of a source that is not lb.yaml.
+    The services of a source that is not lb.yaml; that may leave to others where one listens.
 
     Of two that cannot both be, the one whose name comes first stays, whatever the order.
 
@@ -67,7 +67,7 @@ def read_services(
     Returns:
         The good ones, in the order given, and one entry for each thing wrong with the others.
     """
-    services, wrong = _read(plain)
+    services, wrong = _read(plain, is_whole=False)
     if not isinstance(plain, list):
         return (), tuple(BadService("services", where, one.says()) for one in wrong)
     wrong += _clashes(services)
@@ -78,11 +78,29 @@ def read_services(
     return good, tuple(_bad(plain, where, one) for one in wrong)
 
 
+def refused(services: Sequence[Service], settings: Settings) -> dict[str, str]:
+    """
+    Which of the services of all sources cannot be beside the others, and why: those who come first
+    stay, the operator's before all.
+
+    Args:
+        services: each good by itself, in the order in which their sources count.
+    """
+    found: dict[str, str] = {}
+    for clash in clashes(services):
+        found.setdefault(services[clash.index].name, clash.what)
+    taken = taken_ports(settings)
+    for service in services:
+        for path, what in port_problems(service, taken):
+            found.setdefault(service.name, f"{'.'.join(map(str, path))}: {what}")
+    return found
+
+
 def judge(tree: Tree | None) -> tuple[tuple[Service, ...], tuple[Finding, ...]]:
     """lb.yaml's services, and what is wrong, with lines."""
     if tree is None:
         return (), ()
-    services, wrong = _read(tree.plain)
+    services, wrong = _read(tree.plain, is_whole=True)
     wrong += [Wrong((*_TOP, one.index, *one.path), one.what) for one in clashes(services)]
     good = tuple(one for one in services if one is not None)
     return good, tuple(_finding(tree, one) for one in wrong)
@@ -94,7 +112,7 @@ def port_findings(tree: Tree, settings: Settings) -> Iterator[Finding]:
         yield _finding(tree, one)
 
 
-def _read(plain: object) -> tuple[tuple[Service | None, ...], list[Wrong]]:
+def _read(plain: object, *, is_whole: bool) -> tuple[tuple[Service | None, ...], list[Wrong]]:
     reader = Reader(value_problem, number_problem)
     read: tuple[Service | None, ...] = reader.records(_KEY, plain, _TOP)
     services = list(read)
@@ -102,8 +120,9 @@ def _read(plain: object) -> tuple[tuple[Service | None, ...], list[Wrong]]:
     for index, service in enumerate(read):
         if service is None:
             continue
-        if said := [Wrong((*_TOP, index, *path), what) for path, what in service_problems(service)]:
-            wrong += said
+        said = service_problems(service, is_whole=is_whole)
+        if found := [Wrong((*_TOP, index, *path), what) for path, what in said]:
+            wrong += found
             services[index] = None
     return tuple(services), wrong
 

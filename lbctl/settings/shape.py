@@ -8,7 +8,7 @@ from outside, as rules.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from lbctl.settings.keys import Key, name_shown, unknown
@@ -116,7 +116,11 @@ class Reader:
         if lacking:
             self._add(path, f"{' and '.join(lacking)} is missing")
         assert key.record is not None
-        return key.record(**found) if len(self.wrong) == before else None
+        if len(self.wrong) != before:
+            return None
+        if isinstance(key.default, key.record):
+            return replace(key.default, **found)
+        return key.record(**found)
 
     def records(self, key: Key, plain: object, path: Path) -> tuple[Any, ...]:
         """Those of a list, None for each that is wrong; a word where the key knows it."""

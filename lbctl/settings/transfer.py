@@ -24,6 +24,11 @@ _AT_START: Final = (
     "haproxy.threads",
     "haproxy.stats",
     "haproxy.peers.hosts",
+    "discovery.docker.url",
+    "discovery.hosts.dnsmasq",
+    "discovery.hosts.dnsmasq_port",
+    "api",
+    "syslog",
 )
 
 

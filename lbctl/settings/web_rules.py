@@ -16,6 +16,8 @@ from lbctl.model.service import PATH_SIGNS
 from lbctl.settings.ha_rules import url_problem
 
 #: RFC 9110, 5.6.2: names of headers, and of cookies (RFC 6265, 4.1.1).
+#: RFC 2782: ``_service._proto.name``.
+_SRV: Final = re.compile(r"_[A-Za-z0-9-]{1,63}\._[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}){1,16}")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PATH: Final = re.compile(rf"/(?:[A-Za-z0-9._~{re.escape(PATH_SIGNS)}-]|%[0-9A-Fa-f]{{2}})*")
 _QUERY: Final = re.compile(rf"(?:[A-Za-z0-9._~?{re.escape(PATH_SIGNS)}-]|%[0-9A-Fa-f]{{2}})*")
@@ -107,7 +109,10 @@ def address_problem(text: str) -> str | None:
 
 
 def dns_problem(text: str) -> str | None:
-    """A name, and the port of whatever it leads to."""
+    """A name, and the port of whatever it leads to; or the name of SRV records, which tell it."""
+    if text.startswith("_") and not text.rpartition(":")[2].isdecimal():
+        rule = "must be as _http._tcp.web.example.com: SRV records have the ports"
+        return None if _SRV.fullmatch(text) else rule
     if what := address_problem(text):
         return what.replace("10.0.0.1:80, [fd00::1]:80 or ", "")
     if _ip(text.rpartition(":")[0].strip("[]")) is not None:

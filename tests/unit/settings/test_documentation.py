@@ -32,10 +32,17 @@ SHOWN = {path: key for path, key in MEMBERS.items() if ".routes[]." not in path}
 ALL = {**KEYS, **SHOWN}
 #: In lb.yaml alone.
 NO_VARIABLE = {"ha.groups", "services"}
+#: What a key is of no use without.
+NEEDED = {
+    "api.bind": {"LBCTL_API_TOKEN_FILE": "/run/secrets/api"},
+    "discovery.consul.key_file": {"LBCTL_DISCOVERY_CONSUL_CERT_FILE": "/etc/lbctl/consul.pem"},
+    "discovery.docker.report_to.url": {"LBCTL_DISCOVERY_DOCKER_URL": "tcp://127.0.0.1:2375"},
+    "discovery.hosts.dnsmasq": {"LBCTL_DISCOVERY_HOSTS_PATH": "/etc/hosts"},
+}
 
 
 def leaves(node: object, path: str = "") -> set[str]:
-    if not isinstance(node, dict):
+    if not isinstance(node, dict) or path in KEYS:
         return {path}
     return {leaf for name in node for leaf in leaves(node[name], f"{path}.{name}".lstrip("."))}
 
@@ -70,7 +77,7 @@ def test_the_example_of_a_variable_is_accepted_for_its_key(key: Key) -> None:
 
     assert set(examples) == {key.env} | {name for name, path in SHORT.items() if path == key.path}
     for name, text in examples.items():
-        load(NOWHERE, environ={"LBCTL_HA_ENGINE": "native", name: text})
+        load(NOWHERE, environ={"LBCTL_HA_ENGINE": "native", **NEEDED.get(key.path, {}), name: text})
 
 
 def test_the_whole_file_loads_and_shows_every_key(tmp_path: Path) -> None:
@@ -80,7 +87,7 @@ def test_the_whole_file_loads_and_shows_every_key(tmp_path: Path) -> None:
         load(ConfigDir(tmp_path), environ={})
 
     assert leaves(yaml.safe_load(whole)) == set(KEYS)
-    assert len(parts) == 11
+    assert len(parts) == 12
 
 
 def test_the_file_that_is_shipped_shows_every_key_with_its_default(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from lbctl.settings.plain import plain
 Load = Callable[..., Settings]
 Problems = Callable[..., list[str]]
 
-TOP = "user, ha, haproxy, http, apply, services"
+TOP = "user, ha, haproxy, http, apply, discovery, registry, api, syslog, services"
 
 
 @pytest.fixture
@@ -151,8 +151,8 @@ def test_a_broken_file_is_broken_even_where_the_environment_replaces_the_value(
             "must be roundrobin, leastconn, random, first, source",
         ),
         ("haproxy: {timeouts: {queue: soon}}", "must be a time as HAProxy writes it"),
-        ("haproxy: {resolvers: {nameservers: [a]}}", "'a': must be an IP address, or one with a"),
-        ("haproxy: {resolvers: {nameservers: ['10.0.0.2:0']}}", "must be an IP address, or one"),
+        ("discovery: {dns: {nameservers: [a]}}", "'a': must be an IP address, or one with a"),
+        ("discovery: {dns: {nameservers: ['10.0.0.2:0']}}", "must be an IP address, or one"),
         ("haproxy: {peers: {hosts: [10.0.1.11]}}", "must name both hosts, or none"),
         ("haproxy: {peers: {hosts: [10.0.1.11, 127.0.0.1]}}", "'127.0.0.1' is no host's own IP"),
         ("haproxy: {peers: {port_base: 8001}}", "haproxy.stats.port_base = 8001 is too near"),

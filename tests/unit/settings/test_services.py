@@ -154,7 +154,7 @@ def test_every_problem_is_reported_at_once_in_its_line(tmp_path: Path) -> None:
         "18: services[6].limit: requests is missing",
         (
             "19: services[6].servers is a mapping: must be a list of mappings (address, id, "
-            "weight, backup)"
+            "weight, backup, state)"
         ),
         "20: services[6].timeouts.client = 5: must be a time with its unit, as in 5s or 500ms",
         "21: services[7].accept_proxy: goes with mode: tcp; for http there is http.accept_proxy",
@@ -227,6 +227,8 @@ def test_every_problem_is_reported_at_once_in_its_line(tmp_path: Path) -> None:
         ("tls: {ca_file: /ca.pem, verify: false}", "ca_file judges nothing with verify: false"),
         ("tls: {sni: a b}", "must be the name of a host"),
         ("dns: web", "must be host:port, as in db.example.com:5432"),
+        ("dns: _http._tcp", "must be as _http._tcp.web.example.com"),
+        ("dns: '_http._tcp.a b'", "must be as _http._tcp.web.example.com"),
         ("dns: '10.0.0.1:80'", "an address stands under servers"),
         ("dns: '[::1]:80'", "an address stands under servers"),
         ("dns: 'a:80', servers: [{address: 'b:80'}]", "dns and servers exclude each other"),

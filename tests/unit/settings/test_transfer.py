@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from lbctl.model.service import Cookie, HealthCheck, Route, Server, Service, ServiceTimeouts
+from lbctl.settings.discovery import Api, Consul, Discovery, Docker, Hosts, Registry, Syslog
 from lbctl.settings.keys import KEYS
 from lbctl.settings.model import Check, Group, Ha, Settings, Stats
 from lbctl.settings.transfer import keeping, restart_keys, settings_from_json, settings_json
@@ -83,9 +84,34 @@ def test_services_limits_and_listeners_do_not_wait() -> None:
     http = replace(old.http, bind=":81", https_redirect=True)
     apply = replace(old.apply, hold_s=0)
     haproxy = replace(old.haproxy, maxconn=5, hard_stop_after="1m", retries=0)
-    new = replace(old, http=http, apply=apply, haproxy=haproxy, services=(SERVICE,))
+    discovery = Discovery(
+        hosts=Hosts(path="/etc/hosts"),
+        consul=Consul(url="http://127.0.0.1:8500", token_file="/token"),
+        empty_s=5,
+    )
+    new = replace(
+        replace(old, http=http, apply=apply, haproxy=haproxy, services=(SERVICE,)),
+        discovery=discovery,
+        registry=Registry(store="consul"),
+    )
 
     assert restart_keys(old, new) == ()
     assert {path.partition(".")[0] for path in KEYS} == {
-        "user", "ha", "haproxy", "http", "apply", "services",
-    }  # fmt: skip
+        *("user", "ha", "haproxy", "http", "apply"),
+        *("discovery", "registry", "api", "syslog", "services"),
+    }
+
+
+def test_rights_and_listeners_of_other_programs_wait_for_the_start() -> None:
+    old = Settings()
+    discovery = Discovery(
+        hosts=Hosts(dnsmasq=True, dnsmasq_port=5353), docker=Docker(url="unix:///d")
+    )
+    new = replace(
+        old, discovery=discovery, api=Api(bind=":9000", token_file="/t"), syslog=Syslog(run="no")
+    )
+
+    assert restart_keys(old, new) == (
+        *("discovery.hosts.dnsmasq", "discovery.hosts.dnsmasq_port", "discovery.docker.url"),
+        *("api.bind", "api.token_file", "syslog.run"),
+    )

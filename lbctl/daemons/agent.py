@@ -9,10 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+from aiohttp import web
+
 from lbctl.agent.agent import Agent
 from lbctl.agent.eventlog import EventLog
 from lbctl.agent.told import tell_forever
 from lbctl.api.server import build, serve
+from lbctl.api.tcp import serve_tcp
 from lbctl.bundle.events import listen_stdio
 from lbctl.bundle.rpc import SupervisorClient
 from lbctl.errors import EXIT_OK, EXIT_UNEXPECTED, LbctlError
@@ -43,11 +46,11 @@ async def _live(spec: BundleSpec, run: RunDir) -> None:
     events = EventLog(state.events, spec.node, history=state.history)
     programs = SupervisorClient(run.supervisor_socket)
     agent = Agent(spec, run, programs, events)
-    life = asyncio.ensure_future(_work(agent, programs))
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, life.cancel)
     loop.add_signal_handler(signal.SIGHUP, agent.inputs.on_hangup)
     runner = await serve(build(agent), run.api_socket)
+    life = asyncio.ensure_future(_work(agent, programs, runner))
+    loop.add_signal_handler(signal.SIGTERM, life.cancel)
     try:
         await life
     except asyncio.CancelledError:
@@ -56,11 +59,13 @@ async def _live(spec: BundleSpec, run: RunDir) -> None:
         await runner.cleanup()
 
 
-async def _work(agent: Agent, manager: SupervisorClient) -> None:
+async def _work(agent: Agent, manager: SupervisorClient, runner: web.AppRunner) -> None:
     async with asyncio.TaskGroup() as group:
         telling = group.create_task(tell_forever(agent, manager))
+        listening = group.create_task(serve_tcp(runner, agent))
         await agent.live(listen_stdio())
         telling.cancel()
+        listening.cancel()
 
 
 if __name__ == "__main__":

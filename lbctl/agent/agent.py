@@ -20,10 +20,15 @@ from typing import Any
 
 from lbctl.agent.changes import changes
 from lbctl.agent.eventlog import Event, EventLog
+from lbctl.agent.finder import PROGRAM
 from lbctl.agent.hang import HangWatch
 from lbctl.agent.health import HealthChecks
 from lbctl.agent.hooks import HookRunner
+from lbctl.agent.hostnames import HostsFollower
 from lbctl.agent.inputs import Inputs
+from lbctl.agent.nameserver import Nameserver
+from lbctl.agent.registration import Registration
+from lbctl.agent.sources import Sources
 from lbctl.agent.table import Note, ProgramTable
 from lbctl.agent.tasks import Tasks
 from lbctl.agent.vipd import VipdClient
@@ -59,17 +64,29 @@ class Agent:
         restarts = _restarts(events.since(0), spec.started_at)
         self.table = ProgramTable(spec.programs, restarts=restarts)
         self.hang = HangWatch(spec, run, self.table, programs, self.note)
-        self.checks = HealthChecks(
-            spec, self.vipd, self.note, is_stopping=lambda: self.table.is_stopping
-        )
         self._hooks = HookRunner(spec, self.vipd, self.note) if self.vipd else None
-        overrides = Overrides(StateDir(Path(spec.state_dir)).server_states)
+        state = StateDir(Path(spec.state_dir))
+        overrides = Overrides(state.server_states)
         self.world = HostWorld(spec, run, programs)
         self.follower = Follower(self.world, overrides, backend_name, self.note)
         self._tasks = Tasks(run, programs)
+        self.sources = Sources(run, state, programs, self.follower, self.note)
         self.inputs = Inputs(
-            spec, run, self.table, self._tasks, self.follower, self.note, self._renew
+            spec, run, self.table, self._tasks, self.follower, self.note, self._renew, self.sources
         )
+        self.registration = Registration(run, self.sources, self.follower)
+        nameserver = Nameserver(spec, programs)
+        self._hosts = HostsFollower(self.follower, self.sources, self.note, nameserver)
+        self._hosts.reload = self.inputs.load_anew
+        self.checks = HealthChecks(
+            spec,
+            self.vipd,
+            self.note,
+            is_stopping=lambda: self.table.is_stopping,
+            discovery=self.sources.standing,
+        )
+        self.sources.on_standing = self.checks.on_discovery
+        self.trouble: dict[str, str] = {}
         self._programs = programs
         self._sync_wanted = asyncio.Event()
         self._vipd_known = deque(_vipd_keys(events.since(0)), maxlen=VIPD_EVENTS_KNOWN)
@@ -89,7 +106,9 @@ class Agent:
                     self._copy_vipd_events(),
                     self.checks.run(),
                     self.follower.run(),
+                    self.sources.run(),
                     self.inputs.run(),
+                    self._hosts.run(),
                     *([self._hooks.run()] if self._hooks else []),
                 )
             ]
@@ -140,6 +159,7 @@ class Agent:
             self._tasks.on_event(event)
             if event.state in (ProgramState.STARTING, ProgramState.RUNNING):
                 self.follower.process_restarted(event.program)
+                self._hosts.wake()
             note = self.table.apply(event)
             if note is not None:
                 self._note_programs([note])
@@ -177,6 +197,8 @@ class Agent:
         while True:
             await asyncio.sleep(REVIVE_EVERY_S)
             for program in () if self.table.is_stopping else self.table.failed():
+                if program == PROGRAM and not self.sources.finder.is_wanted:
+                    continue
                 try:
                     await self._programs.start(program)
                 except SupervisorError as error:

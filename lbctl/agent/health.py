@@ -20,7 +20,7 @@ from lbctl.agent.hang import Note
 from lbctl.agent.looks import Looker
 from lbctl.errors import VipdError
 from lbctl.ha.checks import Look, Verdict
-from lbctl.spec import BundleSpec, CheckSpec
+from lbctl.spec import DISCOVERY_CHECK, BundleSpec, CheckSpec
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,7 @@ class HealthChecks:
         *,
         is_stopping: Callable[[], bool] = lambda: False,
         looker: Looks | None = None,
+        discovery: Callable[[], tuple[bool | None, str]] | None = None,
         tell_every_s: float = TELL_EVERY_S,
     ) -> None:
         self._vipd = vipd
@@ -79,12 +80,15 @@ class HealthChecks:
         self._looker = Looker(named) if looker is None else looker
         asked = (check for check in spec.checks if check.kind in ASKED)
         self._standing = [_Standing(check) for check in asked] if vipd else []
+        is_taken = any(check.name == DISCOVERY_CHECK.name for check in spec.checks)
+        self._discovery = discovery if vipd and not is_taken else None
+        self._discovered: tuple[bool | None, str] = (None, "")
         self._news = asyncio.Event()
         self._is_told = True
 
     async def run(self) -> None:
         """Look and tell until the bundle stops: what fails from then on was meant to."""
-        if not self._standing:
+        if not self._standing and self._discovery is None:
             return
         try:
             async with asyncio.TaskGroup() as group:
@@ -93,6 +97,21 @@ class HealthChecks:
                 group.create_task(self._tell_forever())
         finally:
             await self._looker.close()
+
+    def on_discovery(self) -> None:
+        """What it says may be another thing now; vipd hears of it at once."""
+        if self._discovery is None:
+            return
+        was, self._discovered = self._discovered, self._discovery()
+        is_well, what = self._discovered
+        if is_well is was[0]:
+            return
+        self._news.set()
+        fields = {"check": DISCOVERY_CHECK.name, "is_well": is_well}
+        if is_well is False:
+            self._note("check", f"check {DISCOVERY_CHECK.name} has failed: {what}", fields)
+        elif was[0] is False:
+            self._note("check", f"check {DISCOVERY_CHECK.name} is well again", fields)
 
     def as_list(self) -> list[dict[str, Any]]:
         """For status: what the last look of each found, and how long it took."""
@@ -151,6 +170,9 @@ class HealthChecks:
             for s in self._standing
             if s.verdict.is_well is not None
         ]
+        is_well, what = self._discovered
+        if is_well is not None:
+            known.append({"name": DISCOVERY_CHECK.name, "is_well": is_well, "what": what})
         try:
             if known and self._vipd is not None:
                 await self._vipd.health(known, limit_s=TELL_LIMIT_S)

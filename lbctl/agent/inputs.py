@@ -15,11 +15,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lbctl.agent.overlay import Overlay
+from lbctl.agent.sources import Sources
 from lbctl.agent.table import ProgramTable
 from lbctl.agent.tasks import Tasks
 from lbctl.errors import LbctlError
 from lbctl.files import write_atomic
 from lbctl.follow.apply import Applied
+from lbctl.follow.base import Base
 from lbctl.follow.certwatch import watch
 from lbctl.follow.compiled import base_of
 from lbctl.follow.follower import Follower
@@ -53,6 +56,7 @@ class Inputs:
         follower: Follower,
         note: Note,
         renewed: Callable[[], None],
+        sources: Sources,
     ) -> None:
         self._spec = spec
         self._run = run
@@ -61,6 +65,9 @@ class Inputs:
         self._follower = follower
         self._note = note
         self._renewed = renewed
+        self._sources = sources
+        self._overlay = Overlay(note)
+        self._generation: Generation | None = None
         self._lock = asyncio.Lock()
         config = ConfigDir(Path(spec.config_dir))
         start = config.root if config.root.is_dir() else run.root
@@ -73,11 +80,14 @@ class Inputs:
         self._not_taken: tuple[str, ...] = ()
         self._in_force: Mapping[str, bytes] = {}
         self._lags = asyncio.Event()
+        self._is_laid = asyncio.Event()
+        self._anew = ""
+        sources.on_settings = self._is_laid.set
 
     def warnings(self) -> list[str]:
         """What the operator should know of his certificates, in sentences."""
         found = [f"certificate not taken: {what}" for what in self._not_taken]
-        return found + ([self._blind] if self._blind else [])
+        return found + ([self._blind] if self._blind else []) + self._overlay.warnings()
 
     async def run(self) -> None:
         """Take up what was found good last; then certificates, and signals."""
@@ -85,10 +95,16 @@ class Inputs:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._obey_signals())
             group.create_task(self._catch_up())
+            group.create_task(self._follow_overlay())
             # What was replaced before the first look is no change to it.
             await self._certificates_changed()
             async for _ in watch(self._certs, sight=self._on_sight):
                 await self._certificates_changed()
+
+    def load_anew(self, why: str) -> None:
+        """Have HAProxy load its files again, though nothing in them has changed."""
+        self._anew = why
+        self._is_laid.set()
 
     def on_hangup(self) -> None:
         """SIGHUP: as `lbctl reload`; many of them while one is obeyed are one more."""
@@ -130,6 +146,17 @@ class Inputs:
             verdict = replace(verdict, warnings=(*verdict.warnings, *mute))
             return Reload(verdict, applied, nginx, refused)
 
+    async def _follow_overlay(self) -> None:
+        """What sources set of the settings is brought in as the operator's own word is."""
+        while True:
+            await self._is_laid.wait()
+            self._is_laid.clear()
+            async with self._lock:
+                why, force = self._overlay.take(self._sources.settings()), self._anew
+                self._anew = ""
+                if (why or force) and self._generation is not None:
+                    await self._bring_in(self._generation, why=why, force=force)
+
     async def _take_up(self) -> None:
         is_told = False
         while True:
@@ -146,10 +173,11 @@ class Inputs:
             return
 
     async def _bring_in(
-        self, generation: Generation, *, confirm: bool = False, force: str = ""
+        self, generation: Generation, *, confirm: bool = False, force: str = "", why: str = ""
     ) -> tuple[Applied, tuple[str, ...]]:
         """Certificates, then everything else; what became of it, and certificates refused."""
-        base = base_of(generation, self._spec, self._run, self._cache)
+        self._generation = generation
+        base = self._base_of(generation, why)
         before: dict[str, bytes] | None = None
         try:
             served = await serve_certificates(self._runtimes, generation.certs, self._places)
@@ -165,11 +193,19 @@ class Inputs:
         refused = tuple(str(problem) for problem in served.refused)
         for what in refused:
             self._note("reload", f"not taken: {what}", {})
-        why = "; ".join((*([force] if force else []), *served.reasons))
-        applied = await self._follower.set_base(base, confirm=confirm, force=why)
+        reasons = "; ".join((*([force] if force else []), *served.reasons))
+        applied = await self._follower.set_base(base, confirm=confirm, force=reasons)
         if applied.did == "failed" and before is not None:
             self._places.write(before)
         return applied, refused
+
+    def _base_of(self, generation: Generation, why: str) -> Base:
+        """With what sources set of the settings; whoever has no base yet knows what was saved."""
+        self._sources.configure(generation)
+        self._overlay.take(self._sources.settings())
+        settings = self._overlay.on(generation.settings)
+        whole = replace(generation, settings=settings)
+        return replace(base_of(whole, self._spec, self._run, self._cache), why=why)
 
     def _note_absent(self, served: Served, certs: Mapping[str, bytes]) -> None:
         self._in_force = certs

@@ -11,13 +11,14 @@ from typing import Any
 
 from lbctl.agent.agent import Agent
 from lbctl.agent.table import Row
+from lbctl.discovery.state import state_to_plain
 from lbctl.errors import RuntimeApiError, VipdError
 from lbctl.haproxy.runtime import UnixRuntime
 from lbctl.haproxy.stats import merge, numbered
 from lbctl.haproxy.table import Table
 from lbctl.model.address import bracketed
 from lbctl.programs import ProgramState
-from lbctl.spec import HaproxyProcess
+from lbctl.spec import ON_DEMAND, HaproxyProcess
 
 #: A status must come soon, whatever vipd does; a busy host needs more than a moment.
 VIPD_LIMIT_S = 1.0
@@ -38,12 +39,13 @@ async def status(agent: Agent) -> dict[str, Any]:
         "ha": ha,
         "ha_error": ha_error,
         "checks": agent.checks.as_list(),
-        "programs": [_program(agent, row) for row in agent.table.rows.values()],
+        "programs": [_program(agent, row) for row in agent.table.rows.values() if _counts(row)],
         "haproxy": {
             "version": spec.haproxy_version,
             "model": spec.haproxy_model,
             "processes": [_process(agent, process) for process in spec.processes],
         },
+        "discovery": [state_to_plain(one) for one in agent.sources.states()],
         "apply": agent.follower.status(),
         "digests": dict(spec.digests),
         "log": counters,
@@ -51,6 +53,8 @@ async def status(agent: Agent) -> dict[str, Any]:
             *_warnings(agent, counters),
             *agent.follower.warnings(),
             *agent.inputs.warnings(),
+            *agent.sources.warnings(),
+            *agent.trouble.values(),
             *([ha_error] if ha_error else []),
         ],
         "events": [asdict(event) for event in agent.events.last(EVENTS_SHOWN)],
@@ -66,6 +70,7 @@ def unready(agent: Agent) -> tuple[str, ...]:
         reasons.append("no HAProxy process answers")
     if "nginx" in agent.spec.programs and not agent.table.is_running("nginx"):
         reasons.append(f"nginx is {agent.table.rows['nginx'].state}")
+    reasons += [f"{source}: not heard yet" for source in agent.sources.unheard()]
     return tuple(reasons)
 
 
@@ -100,6 +105,11 @@ async def _ha(agent: Agent) -> tuple[dict[str, Any] | None, str | None]:
         return await agent.vipd.status(limit_s=VIPD_LIMIT_S), None
     except VipdError as error:
         return None, str(error)
+
+
+def _counts(row: Row) -> bool:
+    """One that runs only while it is wanted is no trouble without that."""
+    return row.name not in ON_DEMAND or row.state is not ProgramState.STOPPED
 
 
 def _program(agent: Agent, row: Row) -> dict[str, Any]:

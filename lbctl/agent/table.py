@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lbctl.programs import Program, ProgramEvent, ProgramState
-from lbctl.spec import TASKS
+from lbctl.spec import ON_DEMAND, TASKS
 
 _ALIVE = frozenset({ProgramState.STARTING, ProgramState.RUNNING, ProgramState.STOPPING})
 #: STARTING after one of these is a restart; after STOPPED somebody asked for it.
@@ -89,7 +89,7 @@ class ProgramTable:
         """Take in supervisord's answer about all programs; notes on those found FATAL."""
         notes = []
         for name, program in states.items():
-            if name in TASKS:
+            if name in TASKS or self._is_not_wanted(name, program.state):
                 continue
             row = self.rows.setdefault(name, Row(name, program.group))
             row.group = program.group
@@ -105,6 +105,9 @@ class ProgramTable:
             if (text := _given_up(row)) is not None:
                 notes.append(_note(row, text, 0))
         return tuple(notes)
+
+    def _is_not_wanted(self, name: str, state: ProgramState) -> bool:
+        return name in ON_DEMAND and name not in self.rows and state is ProgramState.STOPPED
 
     def apply(self, event: ProgramEvent) -> Note | None:
         """Take in one event; the note says what an operator wants to know about it."""

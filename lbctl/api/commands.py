@@ -1,7 +1,8 @@
 """
 The API's commands: handover, pause and resume, as operators ask for them.
 
-Owns their bodies and the record of who asked: the kernel knows that of a Unix socket's other end.
+Owns their bodies and the record of who asked: the kernel knows that of a Unix socket's other end,
+and of TCP there is the address.
 What is done, and whether at all, is vipd's.
 """
 
@@ -17,7 +18,7 @@ from aiohttp import web
 
 from lbctl.agent.agent import Agent
 from lbctl.agent.vipd import VipdClient, VipdRefusedError
-from lbctl.api.served import AGENT
+from lbctl.api.served import AGENT, is_over_tcp
 from lbctl.errors import EXIT_NOT_MASTER, VipdError
 from lbctl.spec import GroupSpec
 
@@ -105,12 +106,18 @@ def _is_duration(value: object) -> bool:
 
 def record(agent: Agent, request: web.Request, what: str, more: str) -> str:
     """Note who asked; the name, and the host it was asked on."""
-    uid, pid = _asker(request)
-    by = f"{_name_of(uid)}@{agent.spec.hostname}"
-    agent.note(
-        "command", f"{what}{more}, asked for by {by}", {"what": what, "uid": uid, "pid": pid}
-    )
+    by, fields = asker(agent, request)
+    agent.note("command", f"{what}{more}, asked for by {by}", {"what": what, **fields})
     return by
+
+
+def asker(agent: Agent, request: web.Request) -> tuple[str, dict[str, Any]]:
+    """Who asks: ``root@lb1``, ``10.0.0.7``; and what is recorded of him."""
+    if is_over_tcp(request):
+        address = request.remote or "somebody"
+        return address, {"address": address}
+    uid, pid = _asker(request)
+    return f"{_name_of(uid)}@{agent.spec.hostname}", {"uid": uid, "pid": pid}
 
 
 def _recorded(agent: Agent, what: str, error: VipdError) -> VipdError:

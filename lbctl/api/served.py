@@ -1,11 +1,30 @@
-"""What the API's handlers find in the application that they serve."""
+"""What the API's handlers find in the application that they serve, and say when it went wrong."""
 
 from __future__ import annotations
 
-from typing import Final
+import socket
+from collections.abc import Mapping
+from typing import Any, Final
 
 from aiohttp import web
 
 from lbctl.agent.agent import Agent
 
 AGENT: Final[web.AppKey[Agent]] = web.AppKey("agent", Agent)
+
+
+def is_over_tcp(request: web.BaseRequest) -> bool:
+    """Whether it came in by ``api.bind``; else by the Unix socket, whose mode says who may ask."""
+    end = None if request.transport is None else request.transport.get_extra_info("socket")
+    return end is None or end.family != socket.AF_UNIX
+
+
+def error_response(
+    status_code: int, text: str, code: int, more: Mapping[str, Any] | None = None
+) -> web.Response:
+    """
+    Args:
+        code: the exit code of the command that ends so.
+        more: beside ``error`` and ``code``.
+    """
+    return web.json_response({"error": text, "code": code, **(more or {})}, status=status_code)

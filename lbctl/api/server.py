@@ -1,5 +1,6 @@
 """
-The HTTP API on a Unix socket: questions about this node; what changes it is in :mod:`commands`.
+The HTTP API on a Unix socket, and on TCP where it is wanted (:mod:`tcp`): questions about this
+node; what changes it is in :mod:`commands`, :mod:`apply` and :mod:`registry`.
 
 Owns routes, status codes and JSON; what is said comes from :mod:`lbctl.agent`. Errors are JSON too:
 ``{"error": TEXT, "code": EXIT_CODE}``. Who may ask is the socket's mode: root and its group.
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +24,12 @@ from lbctl.agent.status import stats, status, unready
 from lbctl.agent.vipd import VipdRefusedError
 from lbctl.api import apply
 from lbctl.api.commands import handover, pause, resume
+from lbctl.api.metrics import metrics
+from lbctl.api.openapi import openapi
+from lbctl.api.registry import register
 from lbctl.api.served import AGENT
+from lbctl.api.served import error_response as _error
+from lbctl.api.tcp import only_with_token
 from lbctl.errors import EXIT_USAGE, LbctlError, UnreachableError, UsageError
 
 #: A comment this often finds readers that went away, seconds.
@@ -36,7 +42,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def build(agent: Agent) -> web.Application:
     """The application around *agent*."""
-    app = web.Application(middlewares=[_errors_as_json], client_max_size=64 * 1024)
+    app = web.Application(middlewares=[_errors_as_json, only_with_token], client_max_size=64 * 1024)
     app[AGENT] = agent
     app.add_routes(
         [
@@ -46,6 +52,9 @@ def build(agent: Agent) -> web.Application:
             web.get("/v1/stats", _stats),
             web.get("/v1/events", _events),
             web.get("/v1/services", apply.services),
+            web.get("/v1/openapi.json", openapi),
+            web.get("/metrics", metrics),
+            web.post("/v1/registry", register),
             web.post("/v1/server", apply.server),
             web.post("/v1/reload", apply.reload),
             web.post("/v1/confirm", apply.confirm),
@@ -88,7 +97,8 @@ async def _errors_as_json(request: web.Request, handler: _Handler) -> web.Stream
     except web.HTTPException as error:
         return _error(error.status, f"{request.method} {request.path}: {error.reason}", EXIT_USAGE)
     except VipdRefusedError as error:
-        return _error(409, str(error), error.code, error.report)
+        more = {"report": dict(error.report)} if error.report else {}
+        return _error(409, str(error), error.code, more)
     except UsageError as error:
         return _error(400, str(error), error.exit_code)
     except UnreachableError as error:
@@ -164,10 +174,3 @@ def _number(request: web.Request, name: str, fallback: str | None = None) -> int
         reason = f"{name}={text!r}: must be a number, 0 or more"
         raise web.HTTPBadRequest(reason=reason)
     return int(text)
-
-
-def _error(
-    status_code: int, text: str, code: int, report: Mapping[str, Any] | None = None
-) -> web.Response:
-    more = {"report": dict(report)} if report else {}
-    return web.json_response({"error": text, "code": code, **more}, status=status_code)

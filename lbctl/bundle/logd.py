@@ -201,7 +201,7 @@ def main(argv: list[str]) -> NoReturn:
         root = argv[1]
         with open(spec_path(root), encoding="utf-8") as stream:  # noqa: PTH123 (no pathlib here)
             spec = json.load(stream)
-            programs = (*spec["programs"], *spec["tasks"])
+            programs = (*spec["programs"], *spec["on_demand"], *spec["tasks"])
     except (IndexError, OSError, ValueError, KeyError, TypeError) as error:
         sys.stderr.write(f"logd: reading RUN_DIR/bundle.json: {error!r}; nothing to do\n")
         sys.exit(EXIT_UNEXPECTED)

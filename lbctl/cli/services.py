@@ -45,7 +45,8 @@ def services(
 def draw(answer: Mapping[str, Any], paper: Console) -> None:
     """As /v1/services has it."""
     if not answer["services"]:
-        paper.print("no services: they come from lb.yaml (services:), or from haproxy.cfg itself")
+        what = "they come from lb.yaml (services:, discovery:), or from haproxy.cfg itself"
+        paper.print(f"no services: {what}")
     else:
         paper.print(_table(answer))
     apply = answer["apply"]
@@ -60,20 +61,21 @@ def draw(answer: Mapping[str, Any], paper: Console) -> None:
 
 def _table(answer: Mapping[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for title in ("service", "server", "address", "state", "admin"):
+    for title in ("service", "source", "server", "address", "state", "admin"):
         table.add_column(title, overflow="fold")
     table.add_column("weight", justify="right")
     for service in answer["services"]:
         name = escape(service["name"])
         if service["state"] != "applied":
             name += f"\n[yellow]{escape(service['state'])}: {escape(service['why'])}[/]"
+        sources = escape(", ".join(service.get("sources") or ["-"]))
         rows = service["servers"] or [None]
         for row in rows:
             if row is None:
-                table.add_row(name, "-", "", "[yellow]no servers[/]", "", "")
+                table.add_row(name, sources, "-", "", "[yellow]no servers[/]", "", "")
             else:
-                table.add_row(name, *_row(row))
-            name = ""
+                table.add_row(name, sources, *_row(row))
+            name = sources = ""
     return table
 
 
@@ -83,7 +85,7 @@ def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
         escape(row["server"]) + gone,
         escape(row["address"]),
         _styled(row["state"]),
-        _styled(row["admin"]),
+        _styled(row["admin"]) + (f" [dim]by {escape(row['by'])}[/]" if row.get("by") else ""),
         row["weight"],
     )
 

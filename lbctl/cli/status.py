@@ -24,8 +24,8 @@ from lbctl.cli.options import (
 from lbctl.cli.status_view import draw
 from lbctl.errors import SupervisorError, UnreachableError, VipdError
 from lbctl.layout import RunDir
-from lbctl.programs import Program
-from lbctl.spec import TASKS, read_spec
+from lbctl.programs import Program, ProgramState
+from lbctl.spec import ON_DEMAND, TASKS, read_spec
 
 #: The agent answers within a third of a second, or hangs.
 AGENT_S = 2.0
@@ -75,7 +75,7 @@ async def _without_agent(run: RunDir) -> dict[str, Any] | None:
         "uptime_s": max(0.0, time.time() - spec.started_at),
         "ha": ha,
         "ha_error": ha_error,
-        "programs": [_as_row(one) for one in states.values() if one.name not in TASKS],
+        "programs": [_as_row(one) for one in states.values() if _is_shown(one)],
         "haproxy": {
             "version": spec.haproxy_version,
             "model": spec.haproxy_model,
@@ -93,6 +93,11 @@ async def _of_vipd(run: RunDir) -> tuple[dict[str, Any] | None, str | None]:
         return await VipdClient(run.vipd_socket).status(limit_s=DIRECT_S), None
     except VipdError as error:
         return None, str(error)
+
+
+def _is_shown(program: Program) -> bool:
+    is_wanted = program.name not in ON_DEMAND or program.state is not ProgramState.STOPPED
+    return is_wanted and program.name not in TASKS
 
 
 def _as_row(program: Program) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from lbctl.cli.durations import duration, moment
 from lbctl.cli.events import line_of
 from lbctl.cli.hosts_view import addresses_table, groups_of, hosts_table, role_in_words
 from lbctl.cli.others import is_on, others
+from lbctl.cli.sources_view import sources_table
 
 _STATE_STYLE = {"RUNNING": "green", "FATAL": "bold red", "BACKOFF": "red", "EXITED": "red"}
 #: Findings that cost nothing as long as nothing else happens.
@@ -44,6 +45,9 @@ def draw(status: Mapping[str, Any], console: Console) -> None:
     console.print()
     if status["haproxy"]["processes"]:
         console.print(_processes(status["haproxy"]))
+        console.print()
+    if status.get("discovery"):
+        console.print(sources_table(status["discovery"], time.time()))
         console.print()
     for event in status["events"]:
         console.print(escape(line_of(event)), style="dim", overflow="fold")

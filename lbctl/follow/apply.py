@@ -17,7 +17,7 @@ from lbctl.follow.desired import Desired, Selection
 from lbctl.follow.fleet import ByHand, Fleet, Performed
 from lbctl.follow.guard import Held
 from lbctl.follow.isolate import Refusal, isolate
-from lbctl.follow.overrides import Overrides
+from lbctl.follow.overrides import Key, Overrides
 from lbctl.follow.pace import Backoff, Pace
 from lbctl.follow.reach import changed_backends, with_servers_of, within_reach
 from lbctl.follow.world import Wanted, World
@@ -121,6 +121,7 @@ class Applier:
         self.loaded = world.read()
         self.backoff = Backoff()
         self.old_workers = 20
+        self.why = ""
         self._clock = clock
         self._wall = wall
 
@@ -190,9 +191,14 @@ class Applier:
                 at=self._wall(),
                 admin=one.admin,
                 weight=one.weight,
-                is_own=one.key[0] not in self.loaded.target.backends,
+                is_own=self.keeps_ready(one.key),
             )
         return by_hand
+
+    def keeps_ready(self, key: Key) -> bool:
+        """Whether ``ready`` is a word of its own: a source or the operator's file differs."""
+        is_own = key[0] not in self.loaded.target.backends
+        return is_own or self.desired.state_of(key) != "ready"
 
     def _prepare(self, compile_: Compile, left_out: list[str], by_force: str) -> _Turn:
         """Select, compile, plan; what cannot be compiled is left out."""
@@ -209,6 +215,7 @@ class Applier:
             if not news:
                 break
         target = with_servers_of(compiled.wanted.target, running, selection.frozen)
+        self.overrides.forget_ready(target)
         target = self.overrides.applied(target)
         wanted = replace(compiled.wanted, target=target, token=self.loaded.token)
         names = changed_backends(running.backends, target.backends)
@@ -235,7 +242,7 @@ class Applier:
             for one in self.fleet.answering
             if one.vain >= VAIN_MOST
         ]
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys([*([self.why] if self.why and found else []), *found]))
 
     def _must_wait(self, turn: _Turn) -> bool:
         return turn.selection.is_frame_frozen or self._clock() < self._reload_due(turn)
@@ -338,6 +345,7 @@ class Applier:
                     await self.world.restart(one.name)
             # The others were not asked.
             return await self._partly(turn, bad[0])
+        self.why = ""
         self.desired.settled(turn.selection)
         self.world.tidy(self.loaded)
         performed = await self._after_reload(programs)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lbctl.follow.apply import Compile, Compiled
-from lbctl.follow.follower import Base
+from lbctl.follow.base import Base
 from lbctl.follow.generation import Generation, OperatorSource
 from lbctl.follow.pace import Pacing
 from lbctl.follow.texts import named
@@ -18,6 +18,7 @@ from lbctl.render.scene import RenderScene
 from lbctl.render.services import CompileCache, compile_services
 from lbctl.render.services import Compiled as Rendered
 from lbctl.settings.model import Settings
+from lbctl.settings.services import refused
 from lbctl.spec import BundleSpec
 
 
@@ -43,6 +44,7 @@ def base_of(
         pacing,
         settings.apply.hold_s,
         settings.apply.old_workers,
+        settings.discovery.dns.prefer,
     )
 
 
@@ -97,12 +99,31 @@ def compiler(generation: Generation, spec: BundleSpec, run: RunDir, cache: Compi
     if scene.own is not None:
         more[run.haproxy_cfg.name] = scene.own
 
+    judge = _Judge(generation.settings)
+
     def compile_(services: Sequence[Service]) -> Compiled:
-        made = rendered(services, generation.settings, scene, cache)
+        bad = judge.refused(services)
+        good = [one for one in services if one.name not in bad] if bad else services
+        made = rendered(good, generation.settings, scene, cache)
         return Compiled(
             Wanted(made.target, more, is_beside=scene.own is not None),
-            {one.service: one.what for one in made.problems},
+            {**bad, **{one.service: one.what for one in made.problems}},
             made.notes,
         )
 
     return compile_
+
+
+class _Judge:
+    """Services beside each other; mostly they are the ones that it was asked of before."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._asks: list[object] = []
+        self._refused: dict[str, str] = {}
+
+    def refused(self, services: Sequence[Service]) -> dict[str, str]:
+        asks: list[object] = [(one.name, one.mode, one.route, one.routes) for one in services]
+        if asks != self._asks:
+            self._asks, self._refused = asks, refused(services, self._settings)
+        return self._refused

@@ -7,16 +7,16 @@ Pure but for what it remembers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
 
 from lbctl.follow.guard import Guard, Held
+from lbctl.follow.merge import Merged, merged
+from lbctl.follow.naming import Family, Named, named
+from lbctl.follow.overrides import Key
+from lbctl.model.names import server_name
 from lbctl.model.service import Service, Snapshot
-from lbctl.model.target import Target
-
-#: The source that the operator writes; it comes before all others.
-OPERATOR: Final = "lb.yaml"
+from lbctl.model.target import Admin, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,35 +61,95 @@ class Desired:
     def __init__(self, guard: Guard, backend_name: Callable[[str], str]) -> None:
         self.guard = guard
         self.left_out: dict[str, LeftOut] = {}
-        self.clashes: tuple[str, ...] = ()
         self.backend_name = backend_name
-        self._by_source: dict[str, tuple[Service, ...]] = {}
+        self.prefer: Family = "ipv4"
+        self._by_source: dict[str, Snapshot] = {}
+        self._names: dict[str, Mapping[str, tuple[str, ...]]] = {}
         self._applied: dict[str, Service] = {}
         self._is_known = False
-        self._wanted: dict[str, Service] | None = None
+        self._merged = Merged()
+        self._named = Named()
+        self._is_fresh = True
 
     @property
     def applied(self) -> Mapping[str, Service]:
         """By name, as they are in force; what an earlier life has applied is not in it."""
         return self._applied
 
-    def sources(self) -> Mapping[str, int]:
-        """How many services each one has."""
-        return {source: len(services) for source, services in self._by_source.items()}
+    @property
+    def clashes(self) -> tuple[str, ...]:
+        """What sources say otherwise than the one that counts."""
+        self.wanted()
+        return self._merged.clashes
 
-    def source_of(self, name: str) -> str:
-        """Whose service it is; empty: nobody's any more."""
-        for source in self._order():
-            if any(one.name == name for one in self._by_source[source]):
-                return source
+    @property
+    def names(self) -> Mapping[str, tuple[str, ...]]:
+        """Addresses by host name, as sources tell them; one that a source forgot keeps its last."""
+        known: dict[str, tuple[str, ...]] = {}
+        for source in sorted(self._names, reverse=True):
+            known |= self._names[source]
+        return known
+
+    def places(self) -> dict[Key, str]:
+        """IP address by HAProxy's backend and server, of those with a name that a source knows."""
+        self.wanted()
+        return {
+            (self.backend_name(name), server_name(key)): address
+            for (name, key), address in self._named.places().items()
+        }
+
+    def snapshots(self) -> Mapping[str, Snapshot]:
+        """What each source said last."""
+        return self._by_source
+
+    def sources_of(self, name: str) -> tuple[str, ...]:
+        """Whose service it is, the one that defines it first; empty: nobody's any more."""
+        self.wanted()
+        return self._merged.sources.get(name, ())
+
+    def state_of(self, key: Key) -> Admin:
+        """What sources say of a server, by HAProxy's names."""
+        for service in self.wanted().values():
+            if self.backend_name(service.name) == key[0]:
+                found = (one for one in service.servers if server_name(one.key) == key[1])
+                return next((one.state for one in found), "ready")
+        return "ready"
+
+    def source_saying(self, name: str, key: str) -> str:
+        """Which source has this server of a service, the one that counts; empty: none."""
+        for source in self.sources_of(name):
+            for service in self._by_source[source].services:
+                if service.name == name and any(one.key == key for one in service.servers):
+                    return source
         return ""
 
     def offer(self, snapshot: Snapshot) -> bool:
         """Take in what a source knows; whether that is anything new."""
-        is_new = self._by_source.get(snapshot.source) != snapshot.services
-        self._by_source[snapshot.source] = snapshot.services
-        self._wanted = None if is_new else self._wanted
+        before = self._by_source.get(snapshot.source)
+        has_services = before is None or before.services != snapshot.services
+        has_names = dict(snapshot.names) != (dict(before.names) if before is not None else {})
+        if before is not None and not has_services:
+            # By the objects others know what has not changed.
+            snapshot = replace(snapshot, services=before.services)
+        if has_names:
+            known = self._names.get(snapshot.source, {})
+            self._names[snapshot.source] = {**known, **snapshot.names}
+        self._by_source[snapshot.source] = snapshot
+        is_new = has_services or has_names
+        self._is_fresh = self._is_fresh and not is_new
         return is_new
+
+    def forget(self, source: str) -> bool:
+        """It is no source any more; whether it was one."""
+        self._names.pop(source, None)
+        was_there = self._by_source.pop(source, None) is not None
+        self._is_fresh = self._is_fresh and not was_there
+        return was_there
+
+    def set_prefer(self, prefer: Family) -> None:
+        """Which of a name's addresses are taken."""
+        self._is_fresh = self._is_fresh and prefer == self.prefer
+        self.prefer = prefer
 
     def select(self, now: float, running: Target) -> Selection:
         """What to compile at *now*, by the guard's clock, beside what runs."""
@@ -177,22 +237,13 @@ class Desired:
             is_frame_frozen=any(name not in wanted for name in unknown),
         )
 
-    def _order(self) -> Sequence[str]:
-        return sorted(self._by_source, key=lambda source: (source != OPERATOR, source))
-
     def wanted(self) -> Mapping[str, Service]:
-        """By name; of two with one name the operator's counts, then the first source's."""
-        if self._wanted is not None:
-            return self._wanted
-        found: dict[str, Service] = {}
-        all_of_them = [(s, one) for s in self._order() for one in self._by_source[s]]
-        self.clashes = tuple(
-            f"{one.name} of {source}: another source has the name"
-            for source, one in all_of_them
-            if found.setdefault(one.name, one) is not one
-        )
-        self._wanted = found
-        return found
+        """By name, of all sources; see :mod:`lbctl.follow.merge`."""
+        if not self._is_fresh:
+            self._merged = merged(self._by_source.values(), self._merged)
+            self._named = named(self._merged.services, self.names, self.prefer, self._named)
+            self._is_fresh = True
+        return self._named.services
 
 
 def _counts(services: Iterable[Service]) -> dict[str, int]:

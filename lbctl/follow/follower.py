@@ -12,18 +12,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from lbctl.errors import LbctlError
 from lbctl.follow import report
-from lbctl.follow.apply import Applied, Applier, Compile
-from lbctl.follow.desired import OPERATOR, Desired
+from lbctl.follow.apply import Applied, Applier
+from lbctl.follow.base import Base, Note
+from lbctl.follow.desired import Desired
 from lbctl.follow.guard import Guard, Held
+from lbctl.follow.merge import OPERATOR
 from lbctl.follow.overrides import Overrides
 from lbctl.follow.pace import Backoff, Pace, Pacing
 from lbctl.follow.world import World
-from lbctl.model.service import Service, Snapshot
+from lbctl.model.service import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -35,34 +36,6 @@ AGAIN_S = 1.0
 CHECK_EVERY_S = 5.0
 #: Who has files brought in waits so long for a reload that has to wait, seconds.
 PATIENCE_S = 10.0
-
-
-class Note(Protocol):
-    """Record an event."""
-
-    def __call__(self, kind: str, text: str, fields: Mapping[str, Any]) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """
-    What the operator's files say.
-
-    Attributes:
-        number: of the generation.
-        services: of lb.yaml.
-        compile: services into files, with these settings and this source.
-        pacing: see there.
-        hold_s: see :class:`lbctl.follow.guard.Guard`.
-        old_workers: with more of them no reload is made.
-    """
-
-    number: int
-    services: tuple[Service, ...]
-    compile: Compile
-    pacing: Pacing
-    hold_s: float
-    old_workers: int = 20
 
 
 class Follower:
@@ -87,6 +60,7 @@ class Follower:
         self.failure: dict[str, Any] | None = None
         self.workers: Sequence[Mapping[str, Any]] = ()
         self.is_at_work = False
+        self.on_reload: Callable[[], None] = lambda: None
         self._note = note
         self._clock = clock
         self._wall = wall
@@ -108,6 +82,11 @@ class Follower:
         if self.desired.offer(snapshot):
             self._begin()
 
+    def forget(self, source: str) -> None:
+        """It is no source any more; what it said goes, as any loss does."""
+        if self.desired.forget(source):
+            self._begin()
+
     async def set_base(self, base: Base, *, confirm: bool = False, force: str = "") -> Applied:
         """
         The operator's files have been read anew; returns what became of it.
@@ -122,6 +101,8 @@ class Follower:
         self.pace.pacing = base.pacing
         self.desired.guard.hold_s = base.hold_s
         self.applier.old_workers = base.old_workers
+        self.applier.why = base.why
+        self.desired.set_prefer(base.prefer)
         self.desired.offer(Snapshot(OPERATOR, base.services, self._wall()))
         self.applier.backoff.settled()
         if confirm:
@@ -142,9 +123,9 @@ class Follower:
             fleet.mark_stale([program])
             self._begin()
 
-    async def outcome(self) -> Applied:
-        """Begin a turn; what it has done, though a reload may have to wait."""
-        return await self._outcome(self._waiters)
+    async def outcome(self, *, is_patient: bool = False) -> Applied:
+        """Begin a turn; what it has done, though a reload may have to wait: *is_patient* waits."""
+        return await self._outcome(self._patient if is_patient else self._waiters)
 
     async def _outcome(self, waiters: list[asyncio.Future[Applied]]) -> Applied:
         waiter: asyncio.Future[Applied] = asyncio.get_running_loop().create_future()
@@ -222,6 +203,8 @@ class Follower:
             self.overrides.note_present(there, self._wall())
         if applied.did == "reload" or is_audit or not self.workers:
             self.workers = await self.applier.world.workers()
+        if applied.did == "reload":
+            self.on_reload()
         self._settle(applied)
         if applied.waits_for is not None and not applied.failure:
             self._by_force = self._by_force or force

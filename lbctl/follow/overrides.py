@@ -94,7 +94,8 @@ class Overrides:
         Want *admin* or *weight*, or both, of a server; what is None stays as it is wanted.
 
         Args:
-            is_own: the server is in the operator's file, which may say ``disabled`` itself.
+            is_own: ``ready`` is a word of its own: the operator's file may say ``disabled``, or a
+                source ``drain``.
         """
         before = self._by_key.get(key, Override())
         wanted = Override(
@@ -119,6 +120,17 @@ class Overrides:
             if rest.is_empty:
                 del self._by_key[key]
             self._write()
+
+    def forget_ready(self, target: Target) -> None:
+        """What is ready by the configuration again needs no word for it."""
+        ready = [key for key, one in self._by_key.items() if one.admin == "ready"]
+        for backend, name in ready:
+            servers = target.backends[backend].servers if backend in target.backends else ()
+            if any(one.name == name and one.admin == "ready" for one in servers):
+                rest = replace(self._by_key.pop((backend, name)), admin=None)
+                if not rest.is_empty:
+                    self._by_key[backend, name] = rest
+                self._write()
 
     def note_present(self, there: Collection[Key], now: float) -> tuple[Key, ...]:
         """

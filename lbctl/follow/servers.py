@@ -85,8 +85,8 @@ async def set_server(
         raise UsageError(message)
     fleet = follower.applier.fleet
     backend, name = find(fleet, text)
-    is_own = backend not in follower.applier.loaded.target.backends
     key = (backend, name)
+    is_own = follower.applier.keeps_ready(key)
     if is_as_configured:
         follower.overrides.forget_weight(key)
     follower.overrides.set(key, by=by, at=at, admin=admin, weight=weight, is_own=is_own)
@@ -133,18 +133,33 @@ def services(follower: Follower) -> list[dict[str, Any]]:
             {
                 "name": name,
                 "backend": backend,
-                "source": desired.source_of(name),
+                "sources": list(desired.sources_of(name)),
                 "mode": service.mode,
                 "routes": [_route(one) for one in service.all_routes],
                 "state": state,
                 "why": why,
-                "servers": _rows(fleet, backend, service),
+                "servers": _rows(fleet, backend, service, _said_by(follower, service)),
             }
         )
     return found
 
 
-def _rows(fleet: Fleet, backend: str, service: Service) -> list[dict[str, Any]]:
+def _said_by(follower: Follower, service: Service) -> dict[str, str]:
+    """Who says otherwise than ``ready``, and than the configured weight, by HAProxy's names."""
+    found: dict[str, str] = {}
+    for server in service.servers:
+        name = server_name(server.key)
+        override = follower.overrides.get((backend_name(service.name), name))
+        if override is not None:
+            found[name] = override.by
+        elif server.state != "ready":
+            found[name] = follower.desired.source_saying(service.name, server.key)
+    return found
+
+
+def _rows(
+    fleet: Fleet, backend: str, service: Service, said_by: Mapping[str, str]
+) -> list[dict[str, Any]]:
     """One for each server that is wanted or that a process has."""
     keys = {server_name(one.key): one.key for one in service.servers}
     by_name: dict[str, list[SeenServer]] = {name: [] for name in keys}
@@ -160,6 +175,7 @@ def _rows(fleet: Fleet, backend: str, service: Service) -> list[dict[str, Any]]:
             "weight": _alike(str(one.weight) for one in seen),
             "state": _alike(_STATES.get(one.state, "?") for one in seen),
             "is_wanted": name in keys or bool(service.dns),
+            "by": said_by.get(name, ""),
         }
         for name, seen in by_name.items()
     ]

@@ -12,12 +12,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lbctl.spec import CheckSpec
+from lbctl.spec import DISCOVERY_CHECK, CheckSpec
 
 #: A verdict stands for so many intervals after it was told, and for ``STANDS_S`` at least: who
 #: tells it tells it anew every second, whatever the interval is.
 STANDS_INTERVALS = 3
 STANDS_S = 3.0
+#: What the agent looks at; the rest is watched here.
+_TOLD = ("http", "tcp", "command", "discovery")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +120,14 @@ class Failing:
 
 
 class Board:
-    """What is known of every check. A name or interface that nobody asked for is ignored."""
+    """
+    What is known of every check. A name or interface that nobody asked for is ignored; the agent's
+    own check is there unless a check of the operator's has its name.
+    """
 
     def __init__(self, checks: Iterable[CheckSpec]) -> None:
-        self._entries = {check.name: _Entry(check) for check in checks}
+        known = (DISCOVERY_CHECK, *checks)
+        self._entries = {check.name: _Entry(check) for check in known}
 
     def of_kind(self, kind: str) -> tuple[CheckSpec, ...]:
         """The checks of one kind."""
@@ -130,7 +136,7 @@ class Board:
     def verdict(self, name: str, is_well: bool, what: str, now: float) -> None:
         """Who looks at *name* says that it is well, or not; again and again."""
         entry = self._entries.get(name)
-        if entry is None or entry.check.kind not in ("http", "tcp", "command"):
+        if entry is None or entry.check.kind not in _TOLD:
             return
         if entry.is_well is not is_well or not entry.what:
             # The same failure in other words is the same one.
@@ -175,4 +181,5 @@ class Board:
                 "severity": entry.check.severity,
             }
             for name, entry in self._entries.items()
+            if entry.check is not DISCOVERY_CHECK or entry.state(now) is not None
         ]

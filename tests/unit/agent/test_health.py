@@ -28,7 +28,13 @@ BAD = Look(False, "HTTP 503")
 class Stage:
     """Checks that look at a fake and tell a vipd on *path*."""
 
-    def __init__(self, path: Path, *checks: CheckSpec, tell_every_s: float = 0.01) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *checks: CheckSpec,
+        tell_every_s: float = 0.01,
+        discovery: Callable[[], tuple[bool | None, str]] | None = None,
+    ) -> None:
         self.looker = FakeLooker()
         self.notes: list[str] = []
         self.is_stopping = False
@@ -39,6 +45,7 @@ class Stage:
             is_stopping=lambda: self.is_stopping,
             looker=self.looker,
             tell_every_s=tell_every_s,
+            discovery=discovery,
         )
 
     def _note(self, kind: str, text: str, fields: Mapping[str, Any]) -> None:
@@ -76,6 +83,37 @@ def test_without_checks_nothing_lives(tmp_path: Path) -> None:
     stage = Stage(tmp_path / "s", LINK)
 
     asyncio.run(asyncio.wait_for(stage.checks.run(), 1))
+
+
+def test_what_discovery_lacks_is_told_without_being_asked_for(tmp_path: Path) -> None:
+    known: list[tuple[bool | None, str]] = [(None, "")]
+    stage = Stage(tmp_path / "s", LINK, discovery=lambda: known[0])
+
+    async def use() -> None:
+        async with FakeVipd(tmp_path / "s") as vipd:
+            stage.checks.on_discovery()
+            known[0] = False, "consul: not heard yet"
+            stage.checks.on_discovery()
+            bad = [{"name": "discovery", "is_well": False, "what": "consul: not heard yet"}]
+            await until(lambda: bad in vipd.told, "told of the fault")
+            known[0] = True, ""
+            stage.checks.on_discovery()
+            well = [{"name": "discovery", "is_well": True, "what": ""}]
+            await until(lambda: well in vipd.told, "told of its end")
+
+    live(stage, use)
+    assert stage.notes == [
+        "check discovery has failed: consul: not heard yet",
+        "check discovery is well again",
+    ]
+
+
+def test_a_check_of_the_operators_may_have_that_name(tmp_path: Path) -> None:
+    own = replace(WEB, name="discovery")
+    stage = Stage(tmp_path / "s", own, discovery=lambda: (False, "not heard yet"))
+    stage.checks.on_discovery()
+
+    assert stage.notes == []
 
 
 def test_a_check_without_an_answer_yet_is_not_told(tmp_path: Path) -> None:

@@ -6,17 +6,21 @@ import asyncio
 import http.client
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lbctl.agent.agent import Agent
+from lbctl.agent.status import unready
 from lbctl.api.server import build, serve
 from lbctl.cli.client import ApiClient
+from lbctl.discovery.state import SourceState
 from lbctl.errors import LbctlError, NotMasterError, UnreachableError
 from lbctl.layout import RunDir
 from lbctl.programs import ProgramEvent, ProgramState
+from tests.agent_sources import CONSUL, generation
 from tests.fakes.vipd import FakeVipd
 from tests.unit.agent.test_agent import new_agent
 
@@ -66,7 +70,8 @@ def test_a_status_has_every_part(tmp_path: Path) -> None:
 
     assert set(status) == {
         "version", "node", "hostname", "started_at", "uptime_s", "ha", "ha_error",
-        "checks", "programs", "haproxy", "apply", "digests", "log", "warnings", "events",
+        "checks", "programs", "haproxy", "apply", "discovery", "digests", "log", "warnings",
+        "events",
     }  # fmt: skip
     assert status["ha"]["role"] == "MASTER"
     assert [program["name"] for program in status["programs"]] == ["nginx", "vipd", "agent"]
@@ -216,3 +221,17 @@ def test_foreign_errors_do_not_pass_the_client(tmp_path: Path) -> None:
     for reply in (b"", b"hello\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"[:-1]):
         assert "GET /v1/status" in asyncio.run(ask(reply))
     assert issubclass(http.client.IncompleteRead, http.client.HTTPException)
+
+
+def test_a_source_that_was_never_heard_is_why_a_node_is_not_ready(tmp_path: Path) -> None:
+    agent = new_agent(tmp_path)
+    agent.sources.configure(generation(CONSUL))
+    status = served(agent, lambda client: client.get("/v1/status"))
+    state = SourceState(source="consul", target="http://x", state="failing", since=1.0, error="no")
+    agent.sources.take_states((state, replace(state, source="docker")))
+    told = served(agent, lambda client: client.get("/v1/status"))
+
+    assert "consul: not heard yet" in unready(agent)
+    assert "consul: not heard yet" in status["warnings"]
+    assert [(one["source"], one["state"]) for one in told["discovery"]] == [("consul", "failing")]
+    assert "no; nothing of it is known" in told["warnings"]

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lbctl.follow.apply import Applied
-from lbctl.follow.follower import Base, Follower
+from lbctl.follow.base import Base
+from lbctl.follow.follower import Follower
 from lbctl.follow.overrides import Overrides
 from lbctl.follow.pace import Pacing
 from lbctl.model.names import backend_name

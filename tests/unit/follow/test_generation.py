@@ -39,9 +39,10 @@ WHOLE = Generation(
     at=1.5,
     settings=Settings(haproxy=Haproxy(processes=3), services=SERVICES),
     source=OperatorSource("template", "/haproxy/haproxy.cfg.j2", {"haproxy.cfg.j2": "ä\udcff\n"}),
-    certs={"a.pem": b"\x00\xff key"},
+    certs={"a.pem": b"\x00\xff hunter1"},
     haproxy_files={"proc-01.cfg": "password hunter2\n"},
     nginx={"www/index.html": "<html>\n"},
+    secrets={"discovery.consul.token_file": b"hunter3\xff"},
 )
 
 
@@ -63,8 +64,7 @@ def test_what_is_written_is_read_exactly(run: RunDir) -> None:
 def test_no_secret_is_shown(run: RunDir) -> None:
     write_generation(run, WHOLE)
 
-    assert "hunter2" not in repr(read_generation(run))
-    assert "key" not in repr(read_generation(run)).replace("'keys'", "")
+    assert "hunter" not in repr(read_generation(run))
 
 
 def test_the_group_reads_verdicts_and_no_generation(run: RunDir) -> None:

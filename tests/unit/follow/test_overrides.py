@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,20 @@ def test_what_is_not_said_stays_as_it_was_wanted(path: Path) -> None:
     overrides.set(("hello", "a"), by="x", at=1.0, admin="maint")
 
     assert overrides.set(("hello", "a"), by="x", at=2.0, admin="ready").weight == 7
+
+
+def test_ready_overrules_a_source_until_that_says_so_itself(path: Path) -> None:
+    overrides = Overrides(path)
+    drained = TargetBackend("hello", "backend hello\n", servers=(replace(A, admin="drain"), B))
+    target = Target("", {"hello": drained})
+    overrides.set(("hello", "a"), by="x", at=0.0, admin="ready", weight=7, is_own=True)
+    overrides.forget_ready(target)
+    kept = overrides.applied(target).backends["hello"].servers[0]
+    overrides.forget_ready(TARGET)
+    later = overrides.applied(target).backends["hello"].servers[0]
+
+    assert (kept.admin, kept.weight) == ("ready", 7)
+    assert (later.admin, later.weight) == ("drain", 7)
 
 
 def test_ready_needs_no_memory_but_for_the_operators_own_servers(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from lbctl.follow.follower import Base
+from lbctl.follow.base import Base
 from lbctl.follow.pace import Pacing
 from lbctl.follow.servers import set_server
 from tests.fakes.timeless import in_no_time

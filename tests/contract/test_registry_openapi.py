@@ -1,0 +1,66 @@
+"""schemathesis against ``POST /v1/registry`` of a running bundle, over TCP with a token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import settings
+from schemathesis import Case
+from schemathesis.specs.openapi.checks import positive_data_acceptance, unsupported_method
+
+from lbctl import __version__
+from lbctl.api.openapi import description
+from tests.bundles import Bundle
+from tests.places import free_ports, open_directory
+
+pytestmark = pytest.mark.contract
+
+TOKEN = "a-token-of-this-test"
+SCHEMA = schemathesis.openapi.from_dict(description(__version__)).include(path="/v1/registry")
+
+
+@pytest.fixture(scope="module", name="url")
+def _url() -> Iterator[str]:
+    """Of the agent's API."""
+    web, tls, api, stats, peers = free_ports(5)
+    with open_directory() as root:
+        bundle = Bundle(root)
+        token = root / "token"
+        token.write_text(f"{TOKEN}\n")
+        bundle.configure(
+            {
+                "http": {"bind": f"127.0.0.1:{web}", "tls_bind": f"127.0.0.1:{tls}"},
+                "haproxy": {
+                    "processes": 1,
+                    "stats": {"port_base": stats},
+                    "peers": {"port_base": peers},
+                },
+                "api": {"bind": f"127.0.0.1:{api}", "token_file": str(token)},
+            }
+        )
+        bundle.start()
+        try:
+            bundle.wait_up()
+            yield f"http://127.0.0.1:{api}"
+            bundle.stop()
+        finally:
+            bundle.end()
+
+
+@SCHEMA.parametrize()
+@settings(max_examples=20, deadline=None)
+def test_whatever_is_sent_the_answer_is_one_that_is_described(case: Case[Any], url: str) -> None:
+    """
+    What the schema forbids is refused, nothing is a 500, and every answer has its described form.
+
+    What the schema allows may still be refused: ids that are there twice, an ip that is none.
+    """
+    case.call_and_validate(
+        base_url=url,
+        headers={"Authorization": f"Bearer {TOKEN}"},
+        excluded_checks=[positive_data_acceptance, unsupported_method],
+        timeout=10,
+    )

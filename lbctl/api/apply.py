@@ -36,7 +36,7 @@ async def server(request: web.Request) -> web.Response:
     name, admin, weight = wanted["server"], wanted["admin"], wanted["weight"]
     if not isinstance(name, str) or not name or len(name) > 1000:
         raise web.HTTPBadRequest(reason='"server" is BACKEND/SERVER')
-    if admin is not None and admin not in _ADMINS:
+    if admin is not None and not (isinstance(admin, str) and admin in _ADMINS):
         raise web.HTTPBadRequest(reason=f'"admin" is null or one of {", ".join(sorted(_ADMINS))}')
     is_as_configured = weight == AS_CONFIGURED
     if is_as_configured:

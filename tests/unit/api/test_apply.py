@@ -22,6 +22,7 @@ from tests.unit.api.test_server import served
         ("server", {"server": "a/b", "admin": "gone"}, '"admin" is null or one of'),
         ("server", {"server": "a/b", "weight": "9"}, '"weight" is null, a number or'),
         ("server", {"server": "a/b", "weight": True}, '"weight" is null, a number or'),
+        ("server", {"server": "a/b", "admin": {}}, '"admin" is null or one of'),
         ("server", {"server": "a" * 2000, "admin": "drain"}, '"server" is BACKEND/SERVER'),
         ("reload", {"confirm": "yes"}, "true or false"),
         ("reload", {"sudo": True}, "a JSON object like"),

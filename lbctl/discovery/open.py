@@ -24,7 +24,11 @@ _PROVIDERS: Final[
     ]
 ] = {
     "consul": (lambda one: one.consul.url, lambda one, has: ConsulProvider(one.consul, has)),
-    "docker": (lambda one: one.docker.url, lambda one, has: DockerProvider(one.docker, has)),
+    "docker": (
+        lambda one: one.docker.url,
+        # One meaning of tags, whoever registers a container.
+        lambda one, has: DockerProvider(one.docker, has, tags=one.consul.tags),
+    ),
     "hosts": (lambda one: one.hosts.path, lambda one, _: HostsProvider(one.hosts)),
 }
 

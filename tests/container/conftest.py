@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from lbctl.lab.hosts import Lab
 from tests.containers import sweep
+from tests.engines import Engine
 from tests.podman import Podman, alone, build_image, podman
 
 Build = Callable[..., subprocess.CompletedProcess[str]]
@@ -47,3 +49,40 @@ def _build(engine: Podman, tmp_path: Path) -> Build:
         )
 
     return build
+
+
+class _Started(dict[str, Engine]):
+    """Engines by kind, on a host of their own, each started when it is asked for."""
+
+    def __init__(self, lab: Lab) -> None:
+        super().__init__()
+        self._lab = lab
+
+    def __missing__(self, kind: str) -> Engine:
+        root = self._lab.directory / kind
+        root.mkdir()
+        self[kind] = engine = Engine(
+            "docker" if kind == "docker" else "podman", self._lab["a"], root
+        )
+        engine.start()
+        engine.load()
+        return engine
+
+
+@pytest.fixture(name="engines", scope="session")
+def _engines() -> Iterator[Mapping[str, Engine]]:
+    with Lab(("a",)) as lab:
+        started = _Started(lab)
+        try:
+            yield started
+        finally:
+            for engine in started.values():
+                engine.end()
+
+
+@pytest.fixture(name="docker", params=["docker", "podman"])
+def _docker(engines: Mapping[str, Engine], request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """A real Docker, and a real Podman, without containers."""
+    engine = engines[request.param]
+    yield engine
+    engine.remove_all()

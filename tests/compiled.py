@@ -32,7 +32,8 @@ from lbctl.model.service import (
 )
 from lbctl.render.scene import RenderScene
 from lbctl.render.services import Compiled, compile_services
-from lbctl.settings.model import Haproxy, Http, Resolvers, Settings
+from lbctl.settings.discovery import Discovery, Dns
+from lbctl.settings.model import Http, Settings
 from tests.binaries import BINARIES, installed
 
 VERSIONS = tuple((int(one[0]), int(one[2])) for one in BINARIES)
@@ -71,7 +72,7 @@ MANY = (
     Service(name="beta", route=Route(path="/hello", header={"X-Beta": "yes"}), servers=WEB),
 )
 EVERYTHING = Settings(
-    haproxy=Haproxy(resolvers=Resolvers(nameservers=("10.0.0.53", "fd00::53"))),
+    discovery=Discovery(dns=Dns(nameservers=("10.0.0.53", "fd00::53"))),
     http=Http(https_redirect=True, hsts_max_age_s=60, foreign_redirect="https://x.org/"),
 )
 

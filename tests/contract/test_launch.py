@@ -260,7 +260,7 @@ def test_render_prints_no_password(site: Site) -> None:
     secret.write_text('pa$s "word\n')
     stats = {"port_base": site.stats, "password_file": str(secret)}
     site.bundle.configure({"haproxy": {"processes": 1, "stats": stats}})
-    reply = site.bundle.command("render", "--once")
+    reply = site.bundle.command("render")
 
     assert reply.returncode == 0, reply.stderr
     assert "***" in reply.stdout

@@ -82,7 +82,7 @@ def running(
 ) -> Iterator[Logd]:
     run_dir = RunDir(tmp_path)
     run_dir.log.mkdir()
-    run_dir.spec.write_text(json.dumps({"programs": programs, "tasks": []}))
+    run_dir.spec.write_text(json.dumps({"programs": programs, "on_demand": [], "tasks": []}))
     for program in programs:
         os.mkfifo(run_dir.log_fifo(program), 0o600)
     fifos = {name: os.open(run_dir.log_fifo(name), os.O_RDWR) for name in programs}
@@ -320,7 +320,9 @@ def test_a_missing_fifo_is_made_and_what_is_none_is_named(
     run_dir = RunDir(tmp_path)
     with running(tmp_path, writer, ()) as logd:
         logd.end()
-        run_dir.spec.write_text(json.dumps({"programs": ["web", "file"], "tasks": []}))
+        run_dir.spec.write_text(
+            json.dumps({"programs": ["web", "file"], "on_demand": [], "tasks": []})
+        )
         run_dir.log_fifo("file").write_text("")
         logd.process = spawn(run_dir, writer)
 

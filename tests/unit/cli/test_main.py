@@ -49,3 +49,10 @@ def test_error_of_the_system_is_one_line(tmp_path: Path) -> None:
     assert done.stderr.startswith("lbctl: error: ")
     assert "No space left" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_command_in_the_place_of_the_vip_is_that_command(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["run", "config", f"--config-dir={tmp_path}"]) == 0
+    assert capsys.readouterr().out.startswith(f"# {tmp_path}/lb.yaml")

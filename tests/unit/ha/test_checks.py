@@ -184,6 +184,23 @@ def test_a_link_that_is_up_for_too_short_a_time_still_says_what_was_wrong() -> N
     assert [f.what for f in b.failing(NOW + 4)] == ["eth1 has no link"]
 
 
+def test_the_agents_own_check_is_shown_when_it_was_told_of_and_costs_little() -> None:
+    b = board()
+    before = states(b, NOW)
+    b.verdict("discovery", False, "consul: not heard yet", NOW)
+
+    (failing,) = b.failing(NOW)
+    assert (failing.what, failing.severity) == ("consul: not heard yet", 2)
+    assert "discovery" not in before
+    assert states(b, NOW)["discovery"] == "fault"
+
+
+def test_a_check_of_the_operators_with_its_name_is_his() -> None:
+    b = board(replace(WEB, name="discovery"))
+
+    assert [one["kind"] for one in b.as_list(NOW)] == ["http"]
+
+
 def test_a_verdict_about_what_is_watched_here_or_unknown_is_ignored() -> None:
     b = board()
     for name in ("uplink", "cron", "nobody asked"):

@@ -1,0 +1,58 @@
+"""Sources of services as `lbctl status` and `lbctl services` draw them."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+from rich.console import Console
+
+from lbctl.cli.services import draw
+from lbctl.cli.sources_view import sources_table
+
+LIVE = {"source": "docker", "target": "unix:///run/docker.sock", "state": "live"}
+FAILING = {"source": "consul", "target": "http://10.0.0.5:8500", "state": "failing"}
+
+
+def drawn(what: Any) -> str:
+    paper = Console(file=StringIO(), width=160)
+    if isinstance(what, dict):
+        draw(what, paper)
+    else:
+        paper.print(what)
+    file = paper.file
+    assert isinstance(file, StringIO)
+    return file.getvalue()
+
+
+def test_each_source_says_how_it_stands_and_what_is_wrong() -> None:
+    counts = {"services": 4, "servers": 12}
+    text = drawn(
+        sources_table(
+            [
+                {**FAILING, **counts, "heard_at": 988.0, "error": "no answer in 5.0 s"},
+                {**LIVE, "services": 0, "servers": 0, "heard_at": None, "error": ""},
+            ],
+            now=1000.0,
+        )
+    )
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+
+    assert "consul http://10.0.0.5:8500 failing 4 12 12.0 s ago" in lines
+    assert "no answer in 5.0 s" in lines
+    assert "docker unix:///run/docker.sock live 0 0 never" in lines
+
+
+def test_a_service_says_whose_it_is_and_a_server_who_drains_it() -> None:
+    row = {"address": "10.0.0.1:80", "state": "up", "weight": "100", "is_wanted": True}
+    service = {"name": "hello/v1", "sources": ["lb.yaml", "consul"], "state": "applied", "why": ""}
+    rows = [
+        {**row, "server": "a", "admin": "drain", "by": "consul"},
+        {**row, "server": "b", "admin": "ready", "by": ""},
+    ]
+    apply: dict[str, object] = {"failure": None, "processes": []}
+    text = drawn({"services": [{**service, "servers": rows}], "apply": apply})
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+
+    assert "hello/v1 lb.yaml, consul a 10.0.0.1:80 up drain by consul 100" in lines
+    assert "b 10.0.0.1:80 up ready 100" in lines

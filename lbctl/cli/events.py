@@ -42,11 +42,11 @@ def events(
 
 
 def line_of(event: Mapping[str, Any]) -> str:
-    """``2026-11-20 14:03:07.123 role     BACKUP -> MASTER: ...``, in local time."""
+    """``2026-11-20 14:03:07.123 role      BACKUP -> MASTER: ...``, in local time."""
     at = event["at"]
     when = local(at)
     ms = f".{when.microsecond // 1000:03d}" if when else ""
-    return f"{moment(at)}{ms} {event['kind']:<8} {event['text']}"
+    return f"{moment(at)}{ms} {event['kind']:<9} {event['text']}"
 
 
 def _stream(client: ApiClient, last_id: int) -> Iterator[Mapping[str, Any]]:

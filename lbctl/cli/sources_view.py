@@ -28,10 +28,17 @@ def sources_table(states: Sequence[Mapping[str, Any]], now: float) -> Table:
             escape(str(one["source"])),
             escape(str(one["target"])),
             f"[{style}]{escape(state)}[/]" if style else escape(state),
-            str(one["services"]),
-            str(one["servers"]),
+            *_counts(one),
             "never" if not heard_at else f"{duration(max(0.0, now - heard_at))} ago",
         )
         if one.get("error"):
             table.add_row("", f"[yellow]{escape(str(one['error']))}[/]", "", "", "", "")
     return table
+
+
+def _counts(state: Mapping[str, Any]) -> tuple[str, str]:
+    """A hosts file has names in their place."""
+    names, services = state.get("names"), state["services"]
+    if names and not services:
+        return f"{names} name{'' if names == 1 else 's'}", "-"
+    return str(services), str(state["servers"])

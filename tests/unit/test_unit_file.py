@@ -38,7 +38,7 @@ def test_every_variable_that_the_file_shows_is_known_and_its_value_good(tmp_path
 
     assert len(read_request([vip], environ).cidrs) == 3
     assert layer.findings == ()
-    assert len(layer.given) == len(shown) == 3
+    assert len(layer.given) == len(shown) == 5
 
 
 def test_nothing_is_set_until_the_operator_does() -> None:

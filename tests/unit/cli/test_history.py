@@ -45,10 +45,10 @@ def test_moves_and_changes_are_told_and_chatter_is_not(
 
     assert code == EXIT_OK
     assert [line[24:] for line in lines] == [
-        "bundle   lbctl 1 starts",
-        "role     INIT -> BACKUP: listens (BACKUP for 3 d 12 h)",
-        "role     BACKUP -> MASTER: b resigned",
-        "config   changed: certs",
+        "bundle    lbctl 1 starts",
+        "role      INIT -> BACKUP: listens (BACKUP for 3 d 12 h)",
+        "role      BACKUP -> MASTER: b resigned",
+        "config    changed: certs",
     ]
 
 

@@ -11,6 +11,7 @@ from lbctl.cli.services import draw
 from lbctl.cli.sources_view import sources_table
 
 LIVE = {"source": "docker", "target": "unix:///run/docker.sock", "state": "live"}
+HOSTS = {"source": "hosts", "target": "/etc/hosts", "state": "live"}
 FAILING = {"source": "consul", "target": "http://10.0.0.5:8500", "state": "failing"}
 
 
@@ -32,6 +33,7 @@ def test_each_source_says_how_it_stands_and_what_is_wrong() -> None:
             [
                 {**FAILING, **counts, "heard_at": 988.0, "error": "no answer in 5.0 s"},
                 {**LIVE, "services": 0, "servers": 0, "heard_at": None, "error": ""},
+                {**HOSTS, "services": 0, "servers": 0, "names": 3, "heard_at": 990.0},
             ],
             now=1000.0,
         )
@@ -41,6 +43,7 @@ def test_each_source_says_how_it_stands_and_what_is_wrong() -> None:
     assert "consul http://10.0.0.5:8500 failing 4 12 12.0 s ago" in lines
     assert "no answer in 5.0 s" in lines
     assert "docker unix:///run/docker.sock live 0 0 never" in lines
+    assert "hosts /etc/hosts live 3 names - 10.0 s ago" in lines
 
 
 def test_a_service_says_whose_it_is_and_a_server_who_drains_it() -> None:

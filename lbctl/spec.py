@@ -185,6 +185,7 @@ class BundleSpec:
             when the operator's files are read again, as *binds* are.
         tasks: names of the supervised programs that end.
         peer_host: see :class:`lbctl.haproxy.processes.ProcessModel`.
+        unheard: sources of services of which nothing was known at the start.
     """
 
     version: str
@@ -206,6 +207,7 @@ class BundleSpec:
     tasks: tuple[str, ...] = TASKS
     on_demand: tuple[str, ...] = ()
     peer_host: str = LOCAL
+    unheard: tuple[str, ...] = ()
 
     @property
     def groups(self) -> tuple[GroupSpec, ...]:

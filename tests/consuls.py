@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -136,7 +137,7 @@ class ConsulAgent:
         self.ask("PUT", "/v1/agent/service/register", body)
 
     def deregister(self, identity: str) -> None:
-        self.ask("PUT", f"/v1/agent/service/deregister/{identity}")
+        self.ask("PUT", f"/v1/agent/service/deregister/{quote(identity, safe='')}")
 
     def elsewhere(self, node: str, address: str, **more: object) -> None:
         """What another node's agent would tell: ``Service``, ``Check``, ``Checks``."""

@@ -47,8 +47,11 @@ class Finder:
         self._is_news.set()
 
     async def kill(self) -> bool:
-        """It hangs: supervisord starts another one; whether it could be killed."""
+        """It hangs: supervisord starts another one; whether it ran, and could be killed."""
         try:
+            one = (await self._programs.states()).get(PROGRAM)
+            if one is None or one.state is not ProgramState.RUNNING:
+                return False
             await self._programs.signal(PROGRAM, "KILL")
         except SupervisorError as error:
             log.warning("%s hangs, and goes on so: %s", PROGRAM, error)
@@ -77,12 +80,18 @@ class Finder:
         if one is None or is_wanted is None:
             return
         is_down = one.state in _DOWN
-        if not is_down and (not is_wanted or one.since < since):
-            await self._programs.stop(PROGRAM)
+        # An agent that ended meanwhile has stopped it, and did not come to start it.
+        is_ending = one.state is ProgramState.STOPPING
+        if is_ending or (not is_down and (not is_wanted or one.since < since)):
+            if not is_ending:
+                await self._programs.stop(PROGRAM)
             await self._ended()
             is_down = True
         if is_wanted and is_down:
             await self._programs.start(PROGRAM)
+        if self._since == since:
+            # supervisord tells whole seconds: the one that runs now would seem to be older.
+            self._since = 0.0
 
     async def _ended(self) -> None:
         for _ in range(_LOOKS):

@@ -29,6 +29,7 @@ from lbctl.follow.follower import Follower
 from lbctl.follow.generation import Generation, Verdict, read_generation
 from lbctl.follow.report import held_records, mute_sentences
 from lbctl.haproxy.certificate_turn import Places, Served, serve_certificates
+from lbctl.haproxy.descriptors import most_maxconn
 from lbctl.haproxy.runtime import Runtime, UnixRuntime
 from lbctl.layout import ConfigDir, RunDir
 from lbctl.nginx.reload import NginxReloaded, reload_nginx, title_of
@@ -66,7 +67,7 @@ class Inputs:
         self._note = note
         self._renewed = renewed
         self._sources = sources
-        self._overlay = Overlay(note)
+        self._overlay = Overlay(note, most_maxconn=most_maxconn())
         self._generation: Generation | None = None
         self._lock = asyncio.Lock()
         config = ConfigDir(Path(spec.config_dir))

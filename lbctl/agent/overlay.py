@@ -16,8 +16,9 @@ Note = Callable[[str, str, Mapping[str, Any]], None]
 class Overlay:
     """Remembers what counts, and what of it is no good; each is told once."""
 
-    def __init__(self, note: Note) -> None:
+    def __init__(self, note: Note, *, most_maxconn: int | None = None) -> None:
         self._note = note
+        self._most_maxconn = most_maxconn
         self._laid: Laid = {}
         self._problems: tuple[str, ...] = ()
 
@@ -35,7 +36,7 @@ class Overlay:
     def on(self, settings: Settings) -> Settings:
         """*settings* with them, but for what is no good."""
         texts = {key: text for key, (text, _) in self._laid.items()}
-        found, problems = overlaid(settings, texts)
+        found, problems = overlaid(settings, texts, most_maxconn=self._most_maxconn)
         said = tuple(f"{self._source(one.where)} sets {one}" for one in problems)
         for what in said:
             if what not in self._problems:

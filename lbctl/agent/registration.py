@@ -25,6 +25,13 @@ from lbctl.settings.sources import REGISTRY
 #: Until the program listens, and until it has answered, seconds.
 _START_S, _ANSWER_S = 10.0, 15.0
 _AGAIN_S = 0.05
+_NOBODY = (FileNotFoundError, ConnectionRefusedError, aiohttp.ClientConnectorError)
+_LOST = (
+    ConnectionError,
+    aiohttp.ClientOSError,
+    aiohttp.ServerDisconnectedError,
+    aiohttp.ClientPayloadError,
+)
 #: What it has answered comes on its stream as well; that is what is served.
 _HEARD_S = 5.0
 
@@ -67,40 +74,43 @@ class Registration:
         if status != 200:
             return Registered(status, answer)
         at = float(answer.pop("at", 0.0))
-        if not await self._sources.until_heard(REGISTRY, at, limit_s=_HEARD_S):
+        if not await self._sources.until_heard(REGISTRY, at, limit_s=_HEARD_S, after=before):
             message = (
                 f"the registry has taken it, and does not say so on its stream within {_HEARD_S:g}"
                 " s; it is served when it does"
             )
             raise ProviderError(message)
-        applied = await self._follower.outcome(is_patient=True)
+        applied = await self._follower.outcome_of_offered()
         now = self._follower.desired.snapshots().get(REGISTRY)
         had = before.services if before is not None else ()
         return Registered(status, answer, applied, now is not None and now.services != had)
 
     async def _told(self, raw: bytes) -> tuple[int, dict[str, Any]]:
         deadline = time.monotonic() + self.start_s
+        was_lost = False
         while True:
             try:
                 return await _post(self._path, raw)
-            except (
-                FileNotFoundError,
-                ConnectionRefusedError,
-                aiohttp.ClientConnectorError,
-            ) as error:
-                # Nobody listens: nothing was sent.
+            except _NOBODY as error:
+                # Nothing was sent.
                 if time.monotonic() > deadline:
                     message = f"discovery does not listen on {self._path} within {self.start_s:g} s"
                     raise ProviderError(message) from error
-                await asyncio.sleep(_AGAIN_S)
+            except _LOST as error:
+                # It has ended meanwhile. A payload says how things are: it may be said again, once,
+                # lest it is what has ended it.
+                if was_lost:
+                    raise self._unknown(error) from error
+                was_lost = True
             except TimeoutError as error:
-                message = (
-                    f"{self._path}: POST /registry: no answer in {_ANSWER_S:g} s; it may be taken"
-                )
-                raise ProviderError(message) from error
+                what = f"no answer in {_ANSWER_S:g} s"
+                raise self._unknown(what) from error
             except (aiohttp.ClientError, OSError, ValueError, TypeError) as error:
-                message = f"{self._path}: POST /registry: {error}; it may be taken"
-                raise ProviderError(message) from error
+                raise self._unknown(error) from error
+            await asyncio.sleep(_AGAIN_S)
+
+    def _unknown(self, what: object) -> ProviderError:
+        return ProviderError(f"{self._path}: POST /registry: {what}; it may be taken")
 
 
 async def _post(path: Path, raw: bytes) -> tuple[int, dict[str, Any]]:

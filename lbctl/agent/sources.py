@@ -27,7 +27,7 @@ from lbctl.follow.merge import OPERATOR
 from lbctl.layout import RunDir, StateDir
 from lbctl.model.service import Snapshot
 from lbctl.programs import Programs
-from lbctl.settings.sources import REGISTRY, sources_of
+from lbctl.settings.sources import REGISTRY, serving_sources_of, sources_of
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,8 @@ _SILENCE_S = 40.0
 _AGAIN_S, _AGAIN_MOST_S = 0.05, 1.0
 #: A program that starts is heard by then; one that is not heard is worth a warning, seconds.
 _GRACE_S = 5.0
+#: One that runs and cannot be understood for so long is ended, seconds; another one is started.
+_DEAF_S = 10.0
 
 Note = Callable[[str, str, Mapping[str, Any]], None]
 
@@ -56,6 +58,7 @@ class Sources:
     ) -> None:
         self.finder = Finder(programs)
         self.silence_s = _SILENCE_S
+        self.deaf_s = _DEAF_S
         self.on_settings: Callable[[], None] = lambda: None
         self.on_names: Callable[[], None] = lambda: None
         self.on_standing: Callable[[], None] = lambda: None
@@ -68,10 +71,13 @@ class Sources:
         self._troubles = Troubles()
         self._states: dict[str, SourceState] = {}
         self._generation: Generation | None = None
+        # Who is asked, and whose services are served here.
         self._names: tuple[str, ...] = ()
+        self._serving: tuple[str, ...] = ()
         self._has_registry = False
         self._silence = ""
         self._silent_since: float | None = None
+        self._deaf_since: float | None = None
         self._heard = asyncio.Condition()
         self._is_wanted = asyncio.Event()
         self._is_known = asyncio.Event()
@@ -98,7 +104,7 @@ class Sources:
         if before is None:
             self._take_saved()
         for source in [*self._follower.desired.snapshots()]:
-            if source != OPERATOR and source not in self._names:
+            if source != OPERATOR and source not in self._serving:
                 self._forget(source)
         for source in [*self._states]:
             if source not in self._names:
@@ -117,8 +123,12 @@ class Sources:
         if self._generation is not None:
             settings = self._generation.settings
             self._names = sources_of(settings, has_registry=self._has_registry)
+            self._serving = serving_sources_of(settings, has_registry=self._has_registry)
 
     def _want(self, since: float = 0.0) -> None:
+        if self._generation is None:
+            # Whether a program that runs is wanted is not known yet.
+            return
         is_wanted = bool(self._names)
         self.finder.want(is_wanted, since=since)
         if is_wanted:
@@ -130,7 +140,7 @@ class Sources:
 
     def _take_saved(self) -> None:
         for snapshot in read_all(self._state_dir):
-            if snapshot.source in self._names:
+            if snapshot.source in self._serving:
                 self._offer(snapshot)
 
     def _forget(self, source: str) -> None:
@@ -158,6 +168,7 @@ class Sources:
                         if isinstance(error, ProviderTimeout) and await self.finder.kill():
                             self._note("hang", f"{error}: killed", {"program": PROGRAM})
                     self._silent_since = self._silent_since or self._wall()
+                    await self._judge_deaf()
                     was_long = time.monotonic() - began > _AGAIN_MOST_S
                     pause_s = _AGAIN_S if was_long else min(_AGAIN_MOST_S, 2 * pause_s)
                     await asyncio.sleep(pause_s)
@@ -168,13 +179,23 @@ class Sources:
         async with aclosing(self._client.lines("/watch", silence_s=self.silence_s)) as lines:
             async for line in lines:
                 await self._take(line)
-                self._silent_since = None
+                self._silent_since = self._deaf_since = None
+
+    async def _judge_deaf(self) -> None:
+        """A program whose socket is gone, or is another's, would never be heard again."""
+        now = time.monotonic()
+        self._deaf_since = now if self._deaf_since is None else self._deaf_since
+        if now - self._deaf_since < self.deaf_s:
+            return
+        self._deaf_since = None
+        if await self.finder.kill():
+            self._note("hang", f"{self._silence}: killed", {"program": PROGRAM})
 
     async def _take(self, line: object) -> None:
         taken = self._receiver.take(line)
         if isinstance(taken, tuple):
             self.take_states(taken)
-        elif taken.snapshot.source in self._names:
+        elif taken.snapshot.source in self._serving:
             self._offer(taken.snapshot)
         async with self._heard:
             self._heard.notify_all()
@@ -196,12 +217,24 @@ class Sources:
         for one, text in self._troubles.news(mine, self._wall()):
             self._note("discovery", text, {"source": one.source, "state": one.state})
 
-    async def until_heard(self, source: str, at: float, *, limit_s: float) -> bool:
-        """Wait until what *source* said at *at* has come; whether it has."""
+    async def until_heard(
+        self, source: str, at: float, *, limit_s: float, after: Snapshot | None = None
+    ) -> bool:
+        """
+        Wait until what *source* said at *at* has come.
+
+        Args:
+            at: its wall clock, seconds.
+            limit_s: how long at most, seconds.
+            after: what it said before, which is not it, though the clock was set back meanwhile.
+
+        Returns:
+            Whether it has.
+        """
 
         def is_there() -> bool:
             found = self._follower.desired.snapshots().get(source)
-            return found is not None and found.at >= at
+            return found is not None and found is not after and found.at >= at
 
         try:
             async with asyncio.timeout(limit_s), self._heard:
@@ -219,11 +252,11 @@ class Sources:
     def unheard(self) -> tuple[str, ...]:
         """Sources that were never heard, and of which nothing is saved."""
         known = self._follower.desired.snapshots()
-        return tuple(name for name in self._names if name not in known and name != REGISTRY)
+        return tuple(name for name in self._serving if name not in known and name != REGISTRY)
 
     def standing(self) -> tuple[bool | None, str]:
         """Whether all of them are known, if only from the disk; None: there are none."""
-        if not self._names:
+        if not self._serving:
             return None, ""
         missing = self.unheard()
         return not missing, f"{', '.join(missing)}: not heard yet" if missing else ""

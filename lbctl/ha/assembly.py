@@ -27,7 +27,7 @@ from lbctl.ha.mouth import Mouth, Multicast, Unicast
 from lbctl.ha.native import NativeEngine
 from lbctl.ha.pause import Pause
 from lbctl.ha.replay import Sources
-from lbctl.ha.role import RoleFile
+from lbctl.ha.role import NO_ROLE, RoleFile
 from lbctl.ha.scheduling import be_prompt
 from lbctl.ha.speaker import Speaker
 from lbctl.ha.stall import StallGuard
@@ -37,7 +37,7 @@ from lbctl.ha.vipd import Commons, Surroundings, Vipd
 from lbctl.ha.worth import OwnVoice, Voice, Worth
 from lbctl.layout import RunDir, StateDir
 from lbctl.programs import Programs
-from lbctl.spec import BundleSpec, GroupSpec
+from lbctl.spec import DISCOVERY_CHECK, BundleSpec, GroupSpec
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ class Assembly:
             memory=Memory(state.carp, time.time()) if first.is_native else None,
             scheduling=be_prompt() if first.is_native else "normal",
         )
+        self._begin_unheard()
         self._password = Password.read(run.password)
         self._guard = StallGuard()
         self._ears: dict[str, Ears] = {}
@@ -83,6 +84,17 @@ class Assembly:
         for life in self.vipd.lives:
             life.engine.open()
             life.duplicates.open()
+
+    def _begin_unheard(self) -> None:
+        """
+        A fresh node that knows no services says so until the agent does: an address that it took
+        meanwhile would be taken from one that serves. A vipd that comes back may have it already.
+        """
+        spec, run = self._common.spec, self._common.run
+        is_own = all(check.name != DISCOVERY_CHECK.name for check in spec.checks)
+        if spec.unheard and is_own and RoleFile(run.role).read() is NO_ROLE:
+            what = f"{', '.join(spec.unheard)}: not heard yet"
+            self._common.tracker.verdict(DISCOVERY_CHECK.name, False, what, time.monotonic())
 
     def _greeter(self, first: GroupSpec) -> Greeter:
         common = self._common

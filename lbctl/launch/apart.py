@@ -30,8 +30,8 @@ def apart(
     nobody says who is, without any: the agent finds out, one by one.
 
     Args:
-        with_known: *settings* and what sources of services have added: tried before, and given up
-            where nobody says which of them is to blame.
+        with_known: *settings* and what sources of services have added: tried before. Where nobody
+            says which of them is to blame, those with ports of their own are given up, then all.
 
     Returns:
         What came of it, and what was said against the services that are not in it.
@@ -42,6 +42,9 @@ def apart(
     if with_known is not None and with_known is not settings:
         with suppress(ValidationError):
             return _without_blamed(with_known, attempt)
+        # Whoever has the port of one of them, the others serve.
+        with suppress(ValidationError):
+            return _without_blamed(_without_ports(with_known, settings), attempt)
     try:
         return attempt(settings), ()
     except ValidationError as error:
@@ -66,6 +69,17 @@ def _without_blamed(
         if len(some) == len(settings.services):
             raise
         return attempt(replace(settings, services=some)), tuple(error.problems)
+
+
+def _without_ports(known: Settings, settings: Settings) -> Settings:
+    """*known* without what sources of services would listen on by themselves."""
+    operators = {one.name for one in settings.services}
+    kept = (
+        one
+        for one in known.services
+        if one.name in operators or all(route.port is None for route in one.all_routes)
+    )
+    return replace(known, services=tuple(kept))
 
 
 def _innocent(settings: Settings, refusal: ValidationError) -> tuple[Service, ...]:

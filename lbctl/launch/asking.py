@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from lbctl.discovery.base import Provider
 from lbctl.discovery.open import open_sources
@@ -12,7 +12,6 @@ from lbctl.launch.known import saved
 from lbctl.layout import StateDir
 from lbctl.model.service import Snapshot
 from lbctl.settings.model import Settings
-from lbctl.settings.sources import sources_of
 
 
 async def asked(
@@ -24,13 +23,13 @@ async def asked(
     Raises:
         ProviderError: one does not answer, or several, each with its words.
     """
-    found = await _fetched(open_sources(settings, secrets))
-    sources = sources_of(settings, has_registry=False)
-    return [*found, *(one for one in saved(settings, state) if one.source not in sources)]
+    providers = open_sources(settings, secrets)
+    found = await _fetched(providers)
+    names = {one.name for one in providers}
+    return [*found, *(one for one in saved(settings, state) if one.source not in names)]
 
 
-async def _fetched(providers: Iterable[Provider]) -> list[Snapshot]:
-    providers = tuple(providers)
+async def _fetched(providers: Sequence[Provider]) -> list[Snapshot]:
     try:
         found = await asyncio.gather(*(_said(one) for one in providers))
     finally:

@@ -12,14 +12,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lbctl.discovery.saved import read_all
+from lbctl.errors import Problem
 from lbctl.follow.merge import OPERATOR, merged
 from lbctl.follow.naming import named
+from lbctl.haproxy.descriptors import most_maxconn
 from lbctl.layout import StateDir
 from lbctl.model.service import Snapshot
 from lbctl.settings.model import Settings
 from lbctl.settings.overlay import overlaid
 from lbctl.settings.services import refused
-from lbctl.settings.sources import serving_sources_of
+from lbctl.settings.sources import REGISTRY, serving_sources_of
 
 
 def with_saved(settings: Settings, state: StateDir) -> Settings:
@@ -34,6 +36,13 @@ def saved(settings: Settings, state: StateDir) -> list[Snapshot]:
     return [one for one in read_all(state) if one.source in wanted]
 
 
+def unheard(settings: Settings, state: StateDir) -> tuple[str, ...]:
+    """The sources whose services are served here, and of which nothing is known."""
+    known = {REGISTRY, *(one.source for one in read_all(state))}
+    wanted = serving_sources_of(settings, has_registry=False)
+    return tuple(one for one in wanted if one not in known)
+
+
 def with_snapshots(settings: Settings, snapshots: Sequence[Snapshot]) -> Settings:
     """
     All of it as lb.yaml would have it.
@@ -46,16 +55,19 @@ def with_snapshots(settings: Settings, snapshots: Sequence[Snapshot]) -> Setting
     names = {host: where for one in snapshots for host, where in one.names.items()}
     found = merged([operators, *snapshots]).services
     services = tuple(named(found, names, settings.discovery.dns.prefer).services.values())
-    settings, _ = overlaid(settings, _settings_of(snapshots))
+    settings, _ = _overlaid(settings, snapshots)
     bad = refused(services, settings)
     return replace(settings, services=tuple(one for one in services if one.name not in bad))
 
 
 def ignored(settings: Settings, snapshots: Sequence[Snapshot]) -> tuple[str, ...]:
     """What is wrong with the settings that sources set."""
-    _, problems = overlaid(settings, _settings_of(snapshots))
+    _, problems = _overlaid(settings, snapshots)
     return tuple(map(str, problems))
 
 
-def _settings_of(snapshots: Sequence[Snapshot]) -> dict[str, str]:
-    return {path: text for one in snapshots for path, text in one.settings.items()}
+def _overlaid(
+    settings: Settings, snapshots: Sequence[Snapshot]
+) -> tuple[Settings, tuple[Problem, ...]]:
+    texts = {path: text for one in snapshots for path, text in one.settings.items()}
+    return overlaid(settings, texts, most_maxconn=most_maxconn())

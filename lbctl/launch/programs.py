@@ -3,9 +3,8 @@ The supervised programs: what runs with which privileges, and in which order it 
 
 Stopping, highest number first: ucarp (vipd meanwhile drains, hands the addresses over and ends
 ucarp), HAProxy, nginx, what these two asked and told (dnsmasq, rsyslogd), discovery, agent, vipd,
-and logd, which tells of all the others. Where vipd
-speaks CARP itself it is the first: it leaves when it is told to stop, and what it leaves with
-serves meanwhile.
+and logd, which tells of all the others. Where vipd speaks CARP itself it is the first: it leaves
+when it is told to stop, and what it leaves with serves meanwhile.
 """
 
 from __future__ import annotations

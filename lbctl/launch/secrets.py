@@ -6,7 +6,6 @@ Read by whoever may read them, and judged by themselves; those who use them get 
 
 from __future__ import annotations
 
-import os
 import re
 import ssl
 import stat
@@ -15,6 +14,7 @@ from functools import partial, reduce
 from pathlib import Path
 from typing import Any, Final
 
+from lbctl.discovery.url import load_pair
 from lbctl.errors import Problem, ValidationError
 from lbctl.files import read_bounded
 from lbctl.launch.collect import Collector
@@ -111,20 +111,10 @@ def _ca_problem(pem: bytes) -> str:
 
 
 def _pair_problem(certificate: bytes, key: bytes | None) -> str:
-    """As OpenSSL finds it, which reads files alone: here from memory."""
-    whole = certificate if key is None else certificate + b"\n" + key
-    descriptor = os.memfd_create("pair", os.MFD_CLOEXEC)
     try:
-        with open(descriptor, "wb", closefd=False) as stream:
-            stream.write(whole + b"\n")
-        # A key with a passphrase is not to have anybody asked for it.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(
-            f"/proc/self/fd/{descriptor}", password=lambda: b""
-        )
+        load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), certificate, key)
     except (ssl.SSLError, OSError, ValueError) as error:
         return _said(error)
-    finally:
-        os.close(descriptor)
     return ""
 
 

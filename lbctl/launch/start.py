@@ -28,7 +28,7 @@ from lbctl.launch.configuration import Configuration, Dirs, HostFacts, Place, co
 from lbctl.launch.digests import digests
 from lbctl.launch.inputs import Inputs
 from lbctl.launch.judge import Host, Warn, judge_configuration, judge_host, judge_network
-from lbctl.launch.known import with_saved
+from lbctl.launch.known import unheard, with_saved
 from lbctl.launch.listening import Listening
 from lbctl.launch.programs import Scene, program_names, supervised
 from lbctl.launch.request import Request, read_request
@@ -105,7 +105,8 @@ def prepare(
     if fit_host.groups:
         judge_network(fit_host.groups, request, listening, warn)
     alike = _digests(dirs, settings, configuration.inputs, fit_host, request)
-    spec = _spec(dirs, facts, configuration, fit_host, alike)
+    known_not = unheard(settings, dirs.state)
+    spec = _spec(dirs, facts, configuration, fit_host, alike, known_not)
     with tree.writing("--run-dir", dirs.run.inputs):
         write_generation(dirs.run, generation_of(1, settings, configuration, dirs.run))
     tree.write(_last_files(dirs, configuration, fit_host, request, spec))
@@ -171,6 +172,7 @@ def _spec(
     configuration: Configuration,
     fit_host: Host,
     alike: Mapping[str, str],
+    known_not: tuple[str, ...],
 ) -> BundleSpec:
     first, *more = fit_host.groups or (None,)
     privileges = fit_host.privileges
@@ -194,6 +196,7 @@ def _spec(
         checks=fit_host.checks,
         digests=alike,
         peer_host=configuration.model.peer_host,
+        unheard=known_not,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,8 @@ from lbctl.discovery.saved import write_snapshot
 from lbctl.errors import ProviderError
 from lbctl.model.service import Snapshot
 from lbctl.programs import Program, ProgramState
-from lbctl.settings.discovery import Discovery
+from lbctl.settings.discovery import Discovery, Docker, ReportTo
+from lbctl.settings.model import Settings
 from tests.agent_sources import CONSUL, NOBODY, Site
 from tests.fakes.provider import service
 from tests.loops import in_a_loop, until
@@ -178,6 +180,21 @@ async def test_a_post_is_answered_when_it_is_served(tmp_path: Path) -> None:
 
 
 @in_a_loop
+async def test_a_clock_that_was_set_back_answers_no_post_before_it_is_served(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path)
+    async with site.discovery(), site.living(NOBODY):
+        await site.registration.post(PAYLOAD)
+        told = site.follower.desired.snapshots()["registry"]
+        site.follower.offer(replace(told, at=told.at + 3600.0))
+        done = await site.registration.post(PAYLOAD.replace(b'"id": "a"', b'"id": "b"'))
+
+        assert done.is_news
+        assert site.addresses("app1") == ["b"]
+
+
+@in_a_loop
 async def test_a_post_that_nobody_takes_is_an_error_that_says_so(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.registration.start_s = 0.1
@@ -186,6 +203,34 @@ async def test_a_post_that_nobody_takes_is_an_error_that_says_so(tmp_path: Path)
             await site.registration.post(PAYLOAD)
 
         assert "does not listen" in str(raised.value)
+
+
+@in_a_loop
+async def test_a_post_before_the_operators_files_are_known_stops_no_program(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path)
+    site.registration.start_s = 0.1
+    site.programs.put(Program("discovery", "discovery", ProgramState.RUNNING, 9, 2.0))
+    life = asyncio.ensure_future(site.sources.run())
+    with pytest.raises(ProviderError):
+        await site.registration.post(PAYLOAD)
+    life.cancel()
+    await asyncio.gather(life, return_exceptions=True)
+
+    assert site.programs.calls == []
+
+
+@in_a_loop
+async def test_containers_that_are_reported_elsewhere_are_not_served_here(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    write_snapshot(site.state, Snapshot("docker", (service("hello/v1", A),), 5.0))
+    report = ReportTo(url="http://10.0.0.9:9000")
+    docker = Docker(url="unix:///run/docker.sock", report_to=report)
+    async with site.living(Settings(discovery=Discovery(docker=docker))):
+        assert site.addresses() == []
+        assert site.sources.unheard() == ()
+        assert ("start", "discovery") in site.programs.calls
 
 
 @in_a_loop
@@ -200,6 +245,25 @@ async def test_a_program_that_hangs_is_killed_and_services_stay(tmp_path: Path) 
 
         assert site.addresses() == [A]
         assert told[0].endswith("nothing more came for 0.1 s: killed")
+
+
+@in_a_loop
+async def test_a_program_that_runs_and_is_not_heard_is_killed_and_services_stay(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path)
+    site.sources.deaf_s = 0.1
+    site.provider.say(service("hello/v1", A))
+    async with site.living():
+        async with site.discovery():
+            await until(lambda: site.addresses() == [A], "it is served")
+            # Whoever is connected goes on; nobody else gets in.
+            site.run.discovery_socket.unlink()
+        await until(lambda: ("signal", "discovery", "KILL") in site.programs.calls, "it is killed")
+        told = [text for kind, text in site.events if kind == "hang"]
+
+        assert site.addresses() == [A]
+        assert told[0].endswith("discovery.sock: No such file or directory: killed")
 
 
 @in_a_loop

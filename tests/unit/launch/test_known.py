@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from lbctl.discovery.saved import write_snapshot
 from lbctl.errors import Problem, ValidationError
 from lbctl.launch.apart import apart, service_shown
-from lbctl.launch.known import with_saved, with_snapshots
+from lbctl.launch.known import ignored, unheard, with_saved, with_snapshots
 from lbctl.layout import StateDir
 from lbctl.model.service import Route, Server, Service, Snapshot
 from lbctl.settings.discovery import Consul, Discovery, Docker, Hosts, ReportTo
@@ -42,6 +43,17 @@ def test_what_a_source_said_last_is_added_to_lb_yaml(tmp_path: Path) -> None:
     assert names(known) == ["a", "b"]
     assert known.services[0].route == operators.route
     assert known.services[0].servers == (Server(address="10.0.0.1:80"),)
+
+
+def test_a_source_is_unheard_until_it_has_said_something(tmp_path: Path) -> None:
+    state = StateDir(tmp_path)
+    settings = Settings(discovery=CONSUL)
+    before = unheard(settings, state)
+    write_snapshot(state, snapshot("consul"))
+
+    assert before == ("consul",)
+    assert unheard(settings, state) == ()
+    assert unheard(Settings(), state) == ()
 
 
 def test_a_source_that_is_not_asked_any_more_adds_nothing(tmp_path: Path) -> None:
@@ -126,6 +138,22 @@ def test_where_nobody_is_blamed_lb_yaml_starts_alone() -> None:
     assert apart(settings, refusing("bad", blames=False), with_known=known) == (["a"], ())
     with pytest.raises(ValidationError, match=r"haproxy\.cfg: refused"):
         apart(Settings(), _always_refused, with_known=known)
+
+
+def test_a_port_that_somebody_has_costs_no_found_service_but_its_own() -> None:
+    settings = Settings(services=(service("a"),))
+    port = service("port", route=Route(path="/", port=22))
+    known = with_snapshots(settings, [snapshot("consul", service("good"), port)])
+
+    assert apart(settings, refusing("port", blames=False), with_known=known) == (["a", "good"], ())
+
+
+def test_more_connections_than_this_host_has_files_for_are_not_set_by_a_source() -> None:
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    consul = snapshot("consul", settings={"haproxy.maxconn": str(min(files, 10_000_000))})
+
+    assert with_snapshots(Settings(), [consul]).haproxy.maxconn == 4096
+    assert "this host's limit of open files" in ignored(Settings(), [consul])[0]
 
 
 def _always_refused(_: Settings) -> None:

@@ -46,6 +46,9 @@ bench: setup-test
 	bench/reloads
 	bench/apply
 	bench/render
+	bench/discovery
+	bench/scale
+	bench/consul
 	bench/chaos --steps 100
 
 wheel: setup

@@ -67,6 +67,7 @@ class Follower:
         self._wake = asyncio.Event()
         self._waiters: list[asyncio.Future[Applied]] = []
         self._patient: list[asyncio.Future[Applied]] = []
+        self._joined: list[asyncio.Future[Applied]] = []
         self._by_force = ""
         self._again_at: float | None = None
         self._audited_at = self._began_at = clock()
@@ -126,6 +127,14 @@ class Follower:
     async def outcome(self, *, is_patient: bool = False) -> Applied:
         """Begin a turn; what it has done, though a reload may have to wait: *is_patient* waits."""
         return await self._outcome(self._patient if is_patient else self._waiters)
+
+    async def outcome_of_offered(self) -> Applied:
+        """What becomes of all that was offered: the turn at work has it, unless more came since."""
+        if not self.is_at_work or self.pace.due() is not None:
+            return await self.outcome(is_patient=True)
+        waiter: asyncio.Future[Applied] = asyncio.get_running_loop().create_future()
+        self._joined.append(waiter)
+        return await waiter
 
     async def _outcome(self, waiters: list[asyncio.Future[Applied]]) -> Applied:
         waiter: asyncio.Future[Applied] = asyncio.get_running_loop().create_future()
@@ -208,6 +217,8 @@ class Follower:
         self._settle(applied)
         if applied.waits_for is not None and not applied.failure:
             self._by_force = self._by_force or force
+        patient += self._joined
+        self._joined = []
         if self._is_paused(applied):
             self._patient += patient
         else:

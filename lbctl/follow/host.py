@@ -119,7 +119,7 @@ class HostWorld:
                 written.append((new, directory / name))
                 _write(new, text)
         except OSError as error:
-            error.filename = error.filename or str(written[-1][1])
+            error.filename = str(written[-1][1])
             for new, _ in written:
                 new.unlink(missing_ok=True)
             raise
@@ -278,6 +278,11 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    path.touch(mode=_MODE)
-    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    try:
+        path.unlink(missing_ok=True)
+        path.touch(mode=_MODE)
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        # Where the disk is full, Python does not say which file has no room.
+        error.filename = error.filename or str(path)
+        raise

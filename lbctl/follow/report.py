@@ -10,6 +10,7 @@ from lbctl.follow.desired import LeftOut
 from lbctl.follow.fleet import ByHand, Member
 from lbctl.follow.guard import Held
 from lbctl.follow.overrides import Key, Override
+from lbctl.settings.keys import name_shown
 
 #: More than so many steps or reasons are counted, not told.
 TOLD_MOST = 3
@@ -50,7 +51,7 @@ def held_sentence(held: Held, now: float) -> str:
 
 def left_out_sentence(name: str, one: LeftOut) -> str:
     kept = "serves as it was before" if one.serves_as_before else "is left out"
-    return f"service {name} {kept}: {one.what}"
+    return f"service {name_shown(name)} {kept}: {one.what}"
 
 
 def by_hand_sentence(one: ByHand) -> str:

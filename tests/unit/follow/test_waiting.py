@@ -8,7 +8,9 @@ from pathlib import Path
 from lbctl.follow.base import Base
 from lbctl.follow.pace import Pacing
 from lbctl.follow.servers import set_server
-from tests.fakes.timeless import in_no_time
+from lbctl.haproxy.perform import Outcome
+from lbctl.haproxy.plan import Plan
+from tests.fakes.timeless import clock, in_no_time
 from tests.fakes.world import FakeWorld, compile_services, service
 from tests.unit.follow.test_follower import A, B, C, D, Site
 
@@ -152,3 +154,35 @@ async def test_a_server_can_be_drained_while_another_process_has_never_answered(
     assert early == {A: "drain", B: "ready"}
     assert [bool(one["silence"]) for one in done["processes"]] == [False, True]
     assert site.both("hello") == early
+
+
+class SlowWorld(FakeWorld):
+    """Each process takes a hundredth of a second for its steps."""
+
+    async def perform(self, number: int, plan: Plan) -> Outcome:
+        await asyncio.sleep(0.01)
+        return await super().perform(number, plan)
+
+
+@in_no_time
+async def test_who_asks_while_the_turn_is_at_work_that_has_it_all_waits_for_no_other(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path, SlowWorld())
+    await site.base(service("hello", A))
+    await site.quiet()
+    site.offer(service("hello", A, B))
+    await asyncio.sleep(0.005)
+    began = clock()
+    applied = await site.follower.outcome_of_offered()
+    took_s = clock() - began
+    site.offer(service("hello", A, B, C))
+    await asyncio.sleep(0.055)
+    site.offer(service("hello", A, B, C, D))
+    later = await site.follower.outcome_of_offered()
+    await site.end()
+
+    assert applied.did == "runtime"
+    assert took_s < Pacing().gather_s
+    assert later.did == "runtime"
+    assert set(site.both("hello")) == {A, B, C, D}

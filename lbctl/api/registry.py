@@ -16,7 +16,7 @@ from aiohttp import web
 from lbctl.agent.agent import Agent
 from lbctl.agent.registration import Registered
 from lbctl.api.commands import asker
-from lbctl.api.served import AGENT, error_response
+from lbctl.api.served import AGENT, error_response, format_asked
 from lbctl.errors import EXIT_USAGE
 from lbctl.follow.apply import Applied
 from lbctl.follow.report import held_records
@@ -28,6 +28,7 @@ BODY_MAX_BYTES: Final = 1 << 20
 async def register(request: web.Request) -> web.Response:
     """Take it, apply it, and answer with haproxy.cfg, or with services where JSON is wanted."""
     agent = request.app[AGENT]
+    wants_json = _wants_json(request)
     raw = await _body(request)
     if raw is None:
         text = f"{request.method} {request.path}: longer than {BODY_MAX_BYTES} bytes"
@@ -39,7 +40,7 @@ async def register(request: web.Request) -> web.Response:
         by, fields = asker(agent, request)
         names = ", ".join(sorted(_names(done)))
         agent.note("discovery", f"registry: told by {by}: {names or 'no services'}", fields)
-    if _wants_json(request):
+    if wants_json:
         return web.json_response({**done.answer, "apply": _applied(agent, done, done.applied)})
     remarks = "".join(f"# lbctl: {' '.join(line.split())}\n" for line in _remarks(agent, done))
     return web.Response(text=remarks + in_force(agent))
@@ -63,7 +64,7 @@ async def _body(request: web.Request) -> bytes | None:
 
 
 def _wants_json(request: web.Request) -> bool:
-    wanted = request.query.get("format")
+    wanted = format_asked(request, "json", "text")
     return wanted == "json" or (
         wanted is None and "application/json" in request.headers.get("Accept", "")
     )
@@ -91,6 +92,7 @@ def _applied(agent: Agent, done: Registered, applied: Applied) -> dict[str, Any]
 def _remarks(agent: Agent, done: Registered) -> Iterator[str]:
     """What of it is not in force, for the top of the text."""
     assert done.applied is not None
+    yield from map(str, done.answer.get("problems") or ())
     said = _applied(agent, done, done.applied)
     for one in said["left_out"]:
         yield f"service {one['service']} is not served: {one['what']}"

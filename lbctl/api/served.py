@@ -19,6 +19,21 @@ def is_over_tcp(request: web.BaseRequest) -> bool:
     return end is None or end.family != socket.AF_UNIX
 
 
+def format_asked(request: web.Request, *known: str) -> str | None:
+    """
+    ``?format=``; None: nothing is said of it.
+
+    Raises:
+        HTTPBadRequest: it is none of *known*, or something else is asked for beside it.
+    """
+    if request.query.keys() - {"format"} or len(request.query) > 1:
+        raise web.HTTPBadRequest(reason=f"format={'|'.join(known)} is all that may be asked for")
+    wanted = request.query.get("format")
+    if wanted is not None and wanted not in known:
+        raise web.HTTPBadRequest(reason=f'"format" is one of {", ".join(known)}')
+    return wanted
+
+
 def error_response(
     status_code: int, text: str, code: int, more: Mapping[str, Any] | None = None
 ) -> web.Response:

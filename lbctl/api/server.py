@@ -22,12 +22,13 @@ from lbctl.agent.agent import Agent
 from lbctl.agent.eventlog import KEPT, Event
 from lbctl.agent.status import stats, status, unready
 from lbctl.agent.vipd import VipdRefusedError
-from lbctl.api import apply
+from lbctl.api import apply, gate
 from lbctl.api.commands import handover, pause, resume
+from lbctl.api.gate import one_question
 from lbctl.api.metrics import metrics
 from lbctl.api.openapi import openapi
 from lbctl.api.registry import register
-from lbctl.api.served import AGENT
+from lbctl.api.served import AGENT, format_asked
 from lbctl.api.served import error_response as _error
 from lbctl.api.tcp import only_with_token
 from lbctl.errors import EXIT_USAGE, LbctlError, UnreachableError, UsageError
@@ -36,13 +37,17 @@ from lbctl.errors import EXIT_USAGE, LbctlError, UnreachableError, UsageError
 BEAT_S = 15.0
 #: SIGTERM ends open streams; nobody is waited for.
 SHUTDOWN_S = 0.1
+#: Who comes while so many wait is sent away (EAGAIN): a storm of payloads is not to be.
+BACKLOG = 1024
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def build(agent: Agent) -> web.Application:
     """The application around *agent*."""
-    app = web.Application(middlewares=[_errors_as_json, only_with_token], client_max_size=64 * 1024)
+    middlewares = [one_question, _errors_as_json, only_with_token]
+    app = web.Application(middlewares=middlewares, client_max_size=64 * 1024)
+    gate.prepare(app)
     app[AGENT] = agent
     app.add_routes(
         [
@@ -75,7 +80,7 @@ async def serve(app: web.Application, path: Path) -> web.AppRunner:
     """
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
-    await web.SockSite(runner, _listener(path)).start()
+    await web.SockSite(runner, _listener(path), backlog=BACKLOG).start()
     return runner
 
 
@@ -123,8 +128,9 @@ async def _status(request: web.Request) -> web.Response:
 
 
 async def _stats(request: web.Request) -> web.Response:
+    wanted = format_asked(request, "json", "csv")
     table, errors = await stats(request.app[AGENT])
-    if request.query.get("format") == "csv":
+    if wanted == "csv":
         return web.Response(text=table.to_csv(), content_type="text/csv")
     return web.json_response(
         {"columns": table.columns, "rows": list(table.records()), "errors": errors}

@@ -17,6 +17,7 @@ from typing import Final
 from aiohttp import web
 
 from lbctl.agent.agent import Agent
+from lbctl.api.gate import GatedSite
 from lbctl.api.served import AGENT, error_response, is_over_tcp
 from lbctl.errors import EXIT_USAGE
 
@@ -63,7 +64,7 @@ async def serve_tcp(runner: web.AppRunner, agent: Agent) -> None:
     host, _, port = bind.rpartition(":")
     address = host.removeprefix("[").removesuffix("]")
     while True:
-        site = web.TCPSite(runner, None if address in ("", "*") else address, int(port))
+        site = GatedSite(runner, None if address in ("", "*") else address, int(port))
         try:
             await site.start()
         except OSError as error:

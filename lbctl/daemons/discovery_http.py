@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 BEAT_S: Final = 15.0
 #: More than the registry takes, so that it is the one to say no.
 BODY_MAX_BYTES: Final = 2 << 20
+#: A storm of payloads waits for its turn: where the queue is full, who comes is sent away.
+BACKLOG: Final = 1024
 #: SIGTERM ends open streams; nobody is waited for.
 SHUTDOWN_S: Final = 0.1
 
@@ -106,7 +108,7 @@ async def serve(app: web.Application, path: Path) -> web.AppRunner:
         listener.bind(str(path))
     finally:
         os.umask(umask)
-    await web.SockSite(runner, listener).start()
+    await web.SockSite(runner, listener, backlog=BACKLOG).start()
     return runner
 
 

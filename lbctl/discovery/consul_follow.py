@@ -44,6 +44,8 @@ _RESET_S: Final = 0.5
 #: Who may not read the keys asks again after this, seconds.
 _REFUSED_S: Final = 60.0
 _FORBIDDEN: Final = 403
+#: Consul lets names be registered that it does not let anybody ask for: ``../x``.
+_OF_ONE: Final = (301, 307, 308, 400)
 #: What waits, and the ping, have connections of their own.
 _WORKERS: Final = CONNECTIONS - 5
 
@@ -231,7 +233,12 @@ class Follower:
         async def work() -> None:
             for name in left:
                 path = f"/v1/health/service/{quote(name, safe='')}"
-                self.picture.service(name, (await self._api.ask(path)).data)
+                try:
+                    self.picture.service(name, (await self._api.ask(path)).data)
+                except RefusedError as error:
+                    if error.status not in _OF_ONE:
+                        raise
+                    self.picture.refused(name, f"{error.status} {error.text}")
 
         tasks = [asyncio.create_task(work()) for _ in range(_WORKERS)]
         try:

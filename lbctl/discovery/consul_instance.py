@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from typing import Any, Final, Literal
 
 from lbctl.model.address import bracketed
+from lbctl.settings.keys import name_shown
 
 State = Literal["ready", "drain", "maint"]
 
@@ -21,6 +22,7 @@ _SERF: Final = "serfHealth"
 _MAINTENANCE: Final = ("_node_maintenance", "_service_maintenance:")
 _SEVERITY: Final = {"passing": 0, "warning": 1, "critical": 2}
 _PORT_MAX: Final = 65535
+_WEIGHT_MAX: Final = 65535
 
 
 class InstanceError(ValueError):
@@ -81,7 +83,7 @@ class Instance:
     @property
     def shown(self) -> str:
         """``hello1 on node web1``, for sentences."""
-        return f"{self.id} on node {self.node}"
+        return f"{name_shown(self.id)} on node {name_shown(self.node)}"
 
 
 def read_instance(entry: object) -> Instance:
@@ -108,7 +110,8 @@ def read_instance(entry: object) -> Instance:
 def name_of(entry: object) -> str:
     """Who *entry* is about, for sentences, whatever is wrong with it."""
     node, service = (_mapping(entry, part) for part in ("Node", "Service"))
-    return f"{_text(service, 'ID') or '?'} on node {_text(node, 'Node') or '?'}"
+    identity, where = _text(service, "ID") or "?", _text(node, "Node") or "?"
+    return f"{name_shown(identity)} on node {name_shown(where)}"
 
 
 def read_health(checks: Iterable[object]) -> Health:
@@ -149,7 +152,8 @@ def _address(node: Mapping[str, Any], service: Mapping[str, Any]) -> str:
 
 def _weight(service: Mapping[str, Any], health: Health) -> int:
     weights = _mapping(service, "Weights")
-    return max(1, _number(weights, "Warning" if health.severity == 1 else "Passing"))
+    said = _number(weights, "Warning" if health.severity == 1 else "Passing")
+    return min(max(1, said), _WEIGHT_MAX)
 
 
 def _mapping(value: object, name: str) -> Mapping[str, Any]:

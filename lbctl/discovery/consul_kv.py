@@ -13,9 +13,12 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 from urllib.parse import quote
 
+from lbctl.settings.keys import name_shown
 from lbctl.settings.model import Timeouts
 
 _VALUE_MAX_BYTES: Final = 64
+#: Somebody else's keys may be below the prefix, by the thousand.
+_PROBLEMS_MOST: Final = 20
 #: A path below the prefix -> the key of lb.yaml. ``http-request`` is HAProxy's own word for it.
 _KEYS: Final[Mapping[str, str]] = {"maxconn": "haproxy.maxconn"} | {
     f"timeouts/{word}": f"haproxy.timeouts.{one.name}"
@@ -57,12 +60,15 @@ def read_keys(found: object, prefix: str) -> KeysRead:
         name = _KEYS.get(below)
         value = _value(entry)
         if name is None:
-            problems.append(f"key {key}: sets nothing; there are {_known()}")
+            problems.append(f"key {name_shown(key)}: sets nothing; there are {_known()}")
         elif value is None:
-            problems.append(f"key {key}: its value is no text of one line: it is left out")
+            what = "its value is no text of one line: it is left out"
+            problems.append(f"key {name_shown(key)}: {what}")
         else:
             settings[name] = value
-    return KeysRead(settings, tuple(problems))
+    more = len(problems) - _PROBLEMS_MOST
+    rest = [f"{more} more keys that set nothing"] if more > 0 else []
+    return KeysRead(settings, (*problems[:_PROBLEMS_MOST], *rest))
 
 
 def _known() -> str:

@@ -9,6 +9,7 @@ what differs names services, and what names none is found by asking for all.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from lbctl.discovery.consul_kv import KeysRead, read_keys
@@ -16,6 +17,7 @@ from lbctl.discovery.consul_read import SOURCE, Found, is_ours, read_service, to
 from lbctl.errors import ProviderReplyError
 from lbctl.model.service import Snapshot
 from lbctl.settings.discovery import Consul
+from lbctl.settings.keys import name_shown
 
 #: Node, check -> service (empty: the node's own), status.
 _Checks = Mapping[tuple[str, str], tuple[str, str]]
@@ -107,12 +109,26 @@ class Picture:
     def service(self, name: str, answer: object) -> None:
         """Of ``/v1/health/service/NAME``."""
         entries = self._list(answer, f"the list of instances of {name!r}")
-        if name not in self._tags or self._raw.get(name) == entries:
+        is_again = self._raw.get(name) == entries
+        if name not in self._tags or (is_again and entries):
             return
         self._raw[name] = entries
-        found = read_service(name, entries, self._settings)
+        before = self._found.get(name)
+        found = read_service(name, entries, self._settings) if entries else None
+        found = found or _unseen(before or Found(name, None), is_again=is_again)
+        self._did_change |= found != before
+        self._found[name] = found
+
+    def refused(self, name: str, why: str) -> None:
+        """It may not be asked for: that is no other's affair."""
+        if name not in self._tags:
+            return
+        known = self._found.get(name, Found(name, None))
+        what = f"service {name_shown(name)}: Consul lists it, and lets nobody ask for it ({why})"
+        found = replace(known, problems=(f"{what}: it stays as it was",))
         self._did_change |= found != self._found.get(name)
         self._found[name] = found
+        self._raw[name] = None
 
     def snapshot(self, at: float) -> Snapshot:
         """All of it; *at*: wall clock, seconds."""
@@ -143,6 +159,17 @@ class Picture:
     def _senseless(self, answer: object, what: str) -> ProviderReplyError:
         kind = "nothing" if answer is None else f"a {type(answer).__name__}"
         return ProviderReplyError(f"{self._tried}: {what} was asked for, and {kind} came back")
+
+
+def _unseen(known: Found, *, is_again: bool) -> Found:
+    """
+    The list has the service, and no instance of it is shown: it stays as it was. Either it has just
+    gone, and the list will say so; or what is shown is filtered, which says nothing of anybody.
+    """
+    if not is_again and known.service is not None:
+        return known
+    what = "Consul lists it, and shows no instance (may the token read nodes?): it stays as it was"
+    return replace(known, problems=(f"service {name_shown(known.name)}: {what}",))
 
 
 def _text(entry: object, name: str) -> str:

@@ -8,7 +8,7 @@ service; both are named.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,22 +19,18 @@ from lbctl.discovery.consul_instance import (
     name_of,
     read_instance,
 )
-from lbctl.discovery.defaults import discovered
+from lbctl.discovery.definition import Said, beside, defined
 from lbctl.discovery.labels import Words, of_mapping, of_tags, read_words
 from lbctl.model.service import Server, Service
 from lbctl.settings.discovery import Consul
 from lbctl.settings.keys import name_shown
 from lbctl.settings.rules import value_problem
-from lbctl.settings.service_rules import clashes
-from lbctl.settings.services import read_services
 
 SOURCE: Final = "consul"
 _WEIGHT: Final = Server(address="any").weight
 _WEIGHT_MAX: Final = 256
-#: The rule of a server's address.
-_ADDRESS: Final = "services[].servers[].address"
-#: Each service is judged by itself.
-_ALONE: Final = "services[0]."
+#: The rules of a server's address, and of its id.
+_RULES: Final = "services[].servers[]."
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +82,10 @@ def read_service(name: str, entries: Sequence[object], settings: Consul) -> Foun
         return Found(name, None, nodes, tuple(problems))
     servers, more = _servers(name, told, is_passing_only=settings.passing)
     problems += more
-    service = _defined(name, mode, told, servers, settings, problems)
-    return Found(name, service, nodes, tuple(problems))
+    newest = sorted(told, key=lambda one: -one.instance.said)
+    said = (Said(one.instance.shown, one.words) for one in newest)
+    found = defined(name, mode, said, settings.check, servers)
+    return Found(name, found.service, nodes, (*problems, *found.problems))
 
 
 def together(found: Iterable[Found]) -> tuple[tuple[Service, ...], tuple[str, ...]]:
@@ -98,12 +96,8 @@ def together(found: Iterable[Found]) -> tuple[tuple[Service, ...], tuple[str, ..
     """
     ordered = sorted(found, key=lambda one: one.name)
     problems = [what for one in ordered for what in one.problems]
-    services = [one.service for one in ordered if one.service is not None]
-    bad: set[int] = set()
-    for one in clashes(services):
-        bad.add(one.index)
-        problems.append(f"{_of(services[one.index].name)} is left out: {one.what}")
-    return tuple(one for index, one in enumerate(services) if index not in bad), tuple(problems)
+    services, clashes = beside(one.service for one in ordered if one.service is not None)
+    return services, (*problems, *clashes)
 
 
 def _instances(name: str, entries: Sequence[object], problems: list[str]) -> list[Instance]:
@@ -112,10 +106,13 @@ def _instances(name: str, entries: Sequence[object], problems: list[str]) -> lis
     for entry in entries:
         try:
             one = read_instance(entry)
-            if what := value_problem(_ADDRESS, one.address):
-                problems.append(f"{_of(name)}: {one.shown}: its address {one.address!r} {what}")
-            else:
-                found.append(one)
+            wrong = [
+                f"{_of(name)}: {one.shown}: its {word} {value!r} {what}: it is left out"
+                for word, value in (("address", one.address), ("id", one.id), ("node", one.node))
+                if (what := value_problem(f"{_RULES}{word}", value))
+            ]
+            problems += wrong
+            found += [] if wrong else [one]
         except InstanceError as error:
             problems.append(f"{_of(name)}: {name_of(entry)} {error}: it is left out")
     return sorted(found, key=lambda one: (one.age, one.node, one.id))
@@ -137,41 +134,6 @@ def _of_one_mode(
             mode = modes[0]
             same.append(one)
     return mode, same
-
-
-def _defined(
-    name: str,
-    mode: str,
-    told: Sequence[_Told],
-    servers: list[dict[str, Any]],
-    settings: Consul,
-    problems: list[str],
-) -> Service | None:
-    """
-    By the newest words that make sense: a slip in a tag of a new instance harms nobody.
-    """
-    refused: list[str] = []
-    said: list[Mapping[str, Any]] = []
-    service: Service | None = None
-    for one in sorted(told, key=lambda one: -one.instance.said):
-        if one.words.service in said:
-            continue
-        said.append(one.words.service)
-        who = f"{_of(name)}: {one.instance.shown}"
-        if service is not None:
-            problems.append(f"{who} says something else of it than a newer one: it does not count")
-            continue
-        service, wrong = _judged(discovered(name, mode, settings.check, one.words, servers))
-        refused += [f"{who} makes it one that cannot be: {what}" for what in wrong]
-    end = "the service is left out" if service is None else "it does not count"
-    problems += [f"{what}: {end}" for what in refused]
-    return service
-
-
-def _judged(plain: dict[str, Any]) -> tuple[Service | None, list[str]]:
-    """By the rules of lb.yaml; what breaks them."""
-    good, bad = read_services([plain], SOURCE)
-    return (good[0] if good else None), [one.what.removeprefix(_ALONE) for one in bad]
 
 
 def _servers(

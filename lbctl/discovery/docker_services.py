@@ -6,9 +6,8 @@ address is the same server's new address, and its cookies stay good. It is uniqu
 servers of one service with the same name (two ports, the same ``lbctl.id``) are told apart by port
 and by the container's own short id.
 
-What is said of a service by several containers is taken from the newest: that is the operator's
-last word. A container that stops is drained only while another one of its service can take over:
-else nobody would answer at all, for as long as it takes to stop.
+A container that stops is drained only while another one of its service can take over: else nobody
+would answer at all, for as long as it takes to stop.
 """
 
 from __future__ import annotations
@@ -17,10 +16,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from lbctl.discovery.defaults import discovered
+from lbctl.discovery.definition import Defined, Said, beside, defined
 from lbctl.discovery.docker_read import Container
 from lbctl.discovery.docker_words import Offer, read_offers
 from lbctl.model.address import bracketed
+from lbctl.model.service import Service
 from lbctl.settings.discovery import Docker
 
 #: Docker's name of the host's own network: published ports, and containers that live there.
@@ -45,6 +45,20 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """
+    Attributes:
+        services: by name.
+        words: that count, by service.
+        problems: sentences.
+    """
+
+    services: tuple[Service, ...]
+    words: Mapping[str, Mapping[str, Any]]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Gathered:
     """
     Attributes:
@@ -55,18 +69,13 @@ class Gathered:
     placed: Mapping[str, tuple[Placed, ...]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
-    def plain_services(self, docker: Docker) -> list[dict[str, Any]]:
-        """As ``read_services`` takes them, sorted by name."""
-        return [
-            discovered(
-                name,
-                newest(placed).offer.mode,
-                docker.check,
-                newest(placed).offer.words,
-                list(_servers(placed)),
-            )
-            for name, placed in self.placed.items()
-        ]
+    def judged(self, docker: Docker) -> Judged:
+        """What its containers say of each service, and all services beside each other."""
+        all_defined = {name: _defined(name, docker, one) for name, one in self.placed.items()}
+        services, clashes = beside(one.service for one in all_defined.values() if one.service)
+        words = {name: one.words for name, one in all_defined.items()}
+        problems = (what for one in all_defined.values() for what in one.problems)
+        return Judged(services, words, (*problems, *clashes))
 
 
 def gather(
@@ -98,9 +107,17 @@ def gather(
     return Gathered(services, tuple(problems))
 
 
-def newest(placed: Sequence[Placed]) -> Placed:
-    """The one whose word about the service counts."""
-    return max(placed, key=lambda one: (one.offer.container.created, one.offer.container.id))
+def _age(placed: Placed) -> tuple[float, str]:
+    container = placed.offer.container
+    return container.created, container.id
+
+
+def _defined(name: str, docker: Docker, placed: Sequence[Placed]) -> Defined:
+    said = [
+        Said(one.offer.container.name, one.offer.words)
+        for one in sorted(placed, key=_age, reverse=True)
+    ]
+    return defined(name, placed[0].offer.mode, said, docker.check, list(_servers(placed)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,18 +169,15 @@ def _state(offer: Offer, leaving: Collection[str]) -> str:
 
 
 def _agreed(placed: Sequence[Placed], problems: list[str]) -> Iterator[Placed]:
-    """Those that speak what the newest speaks; whoever says something else of it is named."""
-    last = newest(placed).offer
+    """Those that speak what the oldest speaks: a slip in a new one harms nobody."""
+    first = min(placed, key=_age).offer
     for one in placed:
         offer = one.offer
-        if offer.mode != last.mode:
-            what = f"it says mode {offer.mode}, and {last.container.name}, newer, {last.mode}"
+        if offer.mode == first.mode:
+            yield one
+        else:
+            what = f"it says mode {offer.mode}, and {first.container.name}, older, {first.mode}"
             problems.append(_left_out(offer, what))
-            continue
-        if offer.words.service != last.words.service:
-            what = f"service {offer.service}: {offer.container.name} says something else of it than"
-            problems.append(f"{what} {last.container.name}, which is newer, and counts")
-        yield one
 
 
 def _left_out(offer: Offer, why: str) -> str:

@@ -16,6 +16,7 @@ from typing import Final
 
 from lbctl.discovery.docker_read import Container
 from lbctl.discovery.labels import Words, of_mapping, of_tags, read_words
+from lbctl.settings.layer import shown
 
 #: Words that are not lb.yaml's.
 _OWN: Final = ("name", "service", "port", "enable")
@@ -24,6 +25,7 @@ _FOR_PORT: Final = re.compile(r"(\d{1,5})[.-](.+)", re.DOTALL)
 _VARIABLE: Final = re.compile(r"SERVICE_(?:(\d{1,5})_)?(NAME|TAGS|CHECK_HTTP|IGNORE)")
 _NO: Final = ("false", "no", "off", "0")
 _PORT_MAX: Final = 65535
+_MODES: Final = ("http", "tcp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Offer:
 
     Attributes:
         service: its name.
-        mode: ``http`` or ``tcp``; anything else is named later, with its rule.
+        mode: ``http`` or ``tcp``.
         port: of the container.
         words: about service and server.
     """
@@ -128,7 +130,7 @@ def _offer(
     if not name:
         where = "" if port is None else f" for port {port}"
         return (
-            f"its lbctl.* labels{where} name no service: lbctl.name=hello/v1"
+            f"its lbctl.* labels{where} name no service: add lbctl.name=NAME"
             if said.words
             else None
         )
@@ -138,7 +140,10 @@ def _offer(
     number = _port(container, port, words.own.get("port"))
     if isinstance(number, str):
         return f"is left out of service {name}: {number}"
-    return Offer(container, name, str(words.service.get("mode") or mode or "http"), number, words)
+    spoken = str(words.service.get("mode") or mode or "http")
+    if spoken not in _MODES:
+        return f"is left out of service {name}: lbctl.mode = {spoken!r} is neither http nor tcp"
+    return Offer(container, name, spoken, number, words)
 
 
 def _pairs(said: _Said) -> Iterator[tuple[str, str]]:
@@ -150,8 +155,8 @@ def _pairs(said: _Said) -> Iterator[tuple[str, str]]:
 
 
 def _port(container: Container, given: int | None, said: str | None) -> int | str:
-    if said is not None and not (said.isdecimal() and 1 <= int(said) <= _PORT_MAX):
-        return f"lbctl.port = {said!r} is no port"
+    if said is not None and not _is_port(said):
+        return f"lbctl.port = {shown(said)} is no port"
     if said is not None or given is not None:
         return int(said or given or 0)
     if len(container.ports) == 1:
@@ -160,6 +165,10 @@ def _port(container: Container, given: int | None, said: str | None) -> int | st
         return "it exposes no TCP port, and none is said: lbctl.port=8080"
     ports = ", ".join(map(str, container.ports))
     return f"it exposes ports {ports}, and none is said: lbctl.port={container.ports[0]}"
+
+
+def _is_port(said: str) -> bool:
+    return said.isdecimal() and len(said) <= 5 and 1 <= int(said) <= _PORT_MAX
 
 
 def _is_off(said: _Said) -> bool:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lbctl.settings.keys import KEYS, Key, name_shown
+from lbctl.settings.layer import shown
+from lbctl.settings.rules import value_problem
 from lbctl.settings.shape import UnfitError, leaf
 
 #: In labels and tags, and where a name may hold no dot, as in Consul's meta.
@@ -77,14 +79,22 @@ def read_words(pairs: Iterable[tuple[str, str]], own: Collection[str] = ()) -> W
             mine[name] = value
         elif name in _SERVER:
             try:
-                server[name] = leaf(_SERVER[name], _typed(_SERVER[name], value))
+                server[name] = _of_server(name, value)
             except UnfitError as error:
-                problems.append(f"lbctl.{name} = {value!r} is left out: {error}")
+                problems.append(f"lbctl.{name} = {shown(value)} is left out: {error}")
         elif name == "servers" or name.startswith(("servers.", "servers-")):
             problems.append(f"lbctl.{name_shown(name)} is left out: each server has its own words")
         elif what := _put(service, _SERVICE, _path(name), value):
             problems.append(f"lbctl.{name_shown(name)} is left out: {what}")
     return Words(_listed(service), server, mine, tuple(problems))
+
+
+def _of_server(name: str, value: str) -> object:
+    """By all its rules: what is wrong with one server is not to cost its service."""
+    found = leaf(_SERVER[name], _typed(_SERVER[name], value))
+    if what := value_problem(f"services[].servers[].{name}", found):
+        raise UnfitError(what)
+    return found
 
 
 def _path(name: str) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from lbctl.discovery.docker_services import Placed, newest
+from lbctl.discovery.docker_services import Judged, Placed
 from lbctl.discovery.http import Client
 from lbctl.model.service import Route, Service
 from lbctl.settings.discovery import ReportTo
@@ -41,18 +41,17 @@ class Report:
         self._host = host
 
     def payload(
-        self, services: Sequence[Service], placed: Mapping[str, Sequence[Placed]]
+        self, judged: Judged, placed: Mapping[str, Sequence[Placed]]
     ) -> tuple[Payload, tuple[str, ...]]:
         """What is told of them, and sentences about what is not."""
         running: list[dict[str, str]] = []
         candidates: list[dict[str, Any]] = []
         problems: list[str] = []
-        for service in services:
+        for service in judged.services:
             if why := _unfit(service):
                 problems.append(f"service {service.name} is not reported: {why}")
                 continue
-            words = newest(placed[service.name]).offer.words.service
-            problems += _untold(service, words)
+            problems += _untold(service, judged.words[service.name])
             containers = list(_containers(placed[service.name]))
             running += ({"serviceName": service.name, **one} for one in containers)
             candidates.append(_candidate(service, containers))

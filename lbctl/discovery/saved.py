@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,16 @@ log = logging.getLogger(__name__)
 VERSION: Final = 1
 #: A hundred thousand servers are less.
 FILE_MAX_BYTES: Final = 64 << 20
+#: What comes of JSON that is not as it should be; a number of 400 digits is no float.
+GARBLED: Final = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+_SHOWN_CHARS: Final = 200
 
 
 def plain_service(service: Service) -> dict[str, object]:
@@ -68,10 +78,12 @@ def read_snapshot(state: StateDir, source: str) -> Snapshot | None:
         return _snapshot(path, source)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        what = error.strerror if isinstance(error, OSError) else repr(error)
-        log.warning("%s: %s; what %s said last is not known", path, what, source)
-        return None
+    except OSError as error:
+        what = error.strerror or str(error)
+    except GARBLED as error:
+        what = repr(error)[:_SHOWN_CHARS]
+    log.warning("%s: %s; what %s said last is not known", path, what, source)
+    return None
 
 
 def read_all(state: StateDir) -> tuple[Snapshot, ...]:
@@ -99,13 +111,38 @@ def _snapshot(path: Path, source: str) -> Snapshot:
         services,
         at,
         (*_texts(raw["problems"]), *(str(one) for one in bad)),
-        settings={_text(key): _text(value) for key, value in _items(raw["settings"])},
-        names={_text(name): _texts(found) for name, found in _items(raw["names"])},
+        settings=read_texts(raw["settings"]),
+        names=read_names(raw["names"]),
     )
 
 
-def _items(value: Mapping[str, Any]) -> Iterable[tuple[Any, Any]]:
-    return value.items()
+def read_texts(plain: Any) -> dict[str, str]:
+    """
+    :attr:`Snapshot.settings` out of JSON.
+
+    Raises:
+        AttributeError, TypeError: it is none.
+    """
+    return {_text(key): _text(value) for key, value in plain.items()}
+
+
+def read_names(plain: Any) -> dict[str, tuple[str, ...]]:
+    """
+    :attr:`Snapshot.names` out of JSON; an address goes into haproxy.cfg as it is.
+
+    Raises:
+        AttributeError, TypeError, ValueError: it is none.
+    """
+    return {_text(name): _addresses(found) for name, found in plain.items()}
+
+
+def _addresses(plain: object) -> tuple[str, ...]:
+    found = _texts(plain)
+    for one in found:
+        # What stands behind the % of a zone may be anything.
+        if str(ip_address(one)) != one or "%" in one:
+            raise ValueError(one)
+    return found
 
 
 def _texts(value: object) -> tuple[str, ...]:

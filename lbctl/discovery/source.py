@@ -74,9 +74,9 @@ class Source:
         return replace(self._state, more=dict(more)) if isinstance(more, Mapping) else self._state
 
     def hear(self, snapshot: Snapshot, wall: float, clock: float) -> None:
-        """It has said *snapshot*: at once believed, unless everything is gone."""
+        """It has said *snapshot*: at once believed, unless everything is gone, unseen."""
         had = self.heard is not None and bool(self.heard.snapshot.services)
-        if not had or snapshot.services or self._empty_s <= 0:
+        if not had or snapshot.services or snapshot.is_sure or self._empty_s <= 0:
             self.believe(snapshot, wall)
             return
         began = clock if self._doubt is None else self._doubt.began

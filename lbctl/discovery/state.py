@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
+from types import NoneType
 from typing import Any, Final, Literal
 
 Standing = Literal["starting", "live", "failing", "doubted"]
 
+_NUMBER: Final = (int, float)
+#: Of what came as JSON.
+_TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
+    **dict.fromkeys(("source", "target", "state", "error"), str),
+    "since": _NUMBER,
+    "heard_at": (*_NUMBER, NoneType),
+    **dict.fromkeys(("failures", "services", "servers", "names"), int),
+    "problems": (list, tuple),
+    "is_saved": bool,
+    "more": Mapping,
+}
 _LONG: Final = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
 
@@ -93,11 +105,15 @@ def state_from_plain(plain: Mapping[str, Any]) -> SourceState:
     The inverse; what another version has added is left out.
 
     Raises:
-        TypeError: it is none.
+        AttributeError, TypeError: it is none.
     """
-    known = {one.name for one in fields(SourceState)}
-    found = {name: value for name, value in plain.items() if name in known}
-    return SourceState(**{**found, "problems": tuple(found.get("problems", ()))})
+    found = {name: value for name, value in plain.items() if name in _TYPES}
+    for name, value in found.items():
+        if not isinstance(value, _TYPES[name]):
+            what = f"{name} is a {type(value).__name__}"
+            raise TypeError(what)
+    problems = tuple(map(str, found.get("problems", ())))
+    return SourceState(**{**found, "problems": problems})
 
 
 def shown_s(seconds: float) -> str:

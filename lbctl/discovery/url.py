@@ -74,7 +74,7 @@ def ssl_context(name: str, tls: TlsFiles | None) -> ssl.SSLContext:
         ca = None if tls is None or tls.ca is None else tls.ca.decode("ascii")
         context = ssl.create_default_context(cadata=ca)
         if tls is not None and tls.cert is not None:
-            _load_pair(context, tls.cert + b"\n" + (tls.key or b""))
+            load_pair(context, tls.cert, tls.key)
     except (ssl.SSLError, OSError, ValueError) as error:
         # Not the text of the error alone: it does not say whose files these are.
         what = f"its authorities, or this host's certificate and key, cannot be used: {error}"
@@ -82,10 +82,17 @@ def ssl_context(name: str, tls: TlsFiles | None) -> ssl.SSLContext:
     return context
 
 
-def _load_pair(context: ssl.SSLContext, pem: bytes) -> None:
-    """OpenSSL takes a pair by its name alone: one in memory, so that no file is left behind."""
+def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes | None) -> None:
+    """
+    A certificate and its key, as PEM; None: it stands behind the certificate.
+
+    Raises:
+        OSError, ssl.SSLError, ValueError: it is none, or they do not belong together.
+    """
+    # OpenSSL takes a pair by its name alone: one in memory, so that no file is left behind.
     descriptor = os.memfd_create("lbctl-pair", os.MFD_CLOEXEC)
     with os.fdopen(descriptor, "wb") as stream:
-        stream.write(pem)
+        stream.write(certificate + b"\n" + (key or b"") + b"\n")
         stream.flush()
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+        # A key with a passphrase is not to have anybody asked for it.
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}", password=lambda: b"")

@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
-from lbctl.discovery.saved import plain_service
+from lbctl.discovery.saved import GARBLED, plain_service, read_names, read_texts
 from lbctl.discovery.state import SourceState, state_from_plain, state_to_plain
 from lbctl.errors import ProviderReplyError
 from lbctl.model.service import Service, Snapshot
 from lbctl.settings.services import read_services
+
+_SHOWN_CHARS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,9 @@ class Receiver:
             if "states" in line:
                 return tuple(state_from_plain(one) for one in line["states"])
             return self._heard(line)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            message = f"discovery: a line of another version, or none: {error!r}"
+        except GARBLED as error:
+            what = repr(error)[:_SHOWN_CHARS]
+            message = f"discovery: a line of another version, or none: {what}"
             raise ProviderReplyError(message) from error
 
     def _heard(self, line: Mapping[str, Any]) -> Heard:
@@ -138,8 +141,8 @@ class Receiver:
         new = _Known(
             {name: kept[name] for name in sorted(kept)},
             tuple(line.get("problems", known.problems)),
-            line.get("settings", known.settings),
-            {n: tuple(f) for n, f in line["names"].items()} if "names" in line else known.names,
+            read_texts(line["settings"]) if "settings" in line else known.settings,
+            read_names(line["names"]) if "names" in line else known.names,
         )
         self._known[source] = new
         said = (*new.problems, *(str(one) for one in bad))

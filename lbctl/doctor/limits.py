@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import resource
 from dataclasses import dataclass
 from pathlib import Path
 
 from lbctl.doctor.row import Row, bad, of_problems, ok, warn
+from lbctl.haproxy import descriptors
 from lbctl.haproxy.cpus import Cpus
 from lbctl.haproxy.lines import read
 from lbctl.launch.checks import quota_problems
@@ -69,8 +69,7 @@ def open_files(pid: int | None) -> int:
             found = None
         if found is not None and found[1].isdecimal():
             return int(found[1])
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return hard if hard != resource.RLIM_INFINITY else 1 << 62
+    return descriptors.open_files()
 
 
 def judge_open_files(appetite: Appetite, hard: int, *, is_running: bool) -> Row:

@@ -233,6 +233,7 @@ class Snapshot:
         settings: keys of lb.yaml that the source sets, by dotted path, as text:
             ``haproxy.maxconn`` -> ``1024``.
         names: addresses by host name, as ``/etc/hosts`` has them, in its order; lower case.
+        is_sure: the source was watched all the time: what is gone was seen to go.
     """
 
     source: str
@@ -241,3 +242,4 @@ class Snapshot:
     problems: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    is_sure: bool = field(default=False, compare=False)

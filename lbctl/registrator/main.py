@@ -13,11 +13,11 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from lbctl.discovery.docker_api import DockerApi
+from lbctl.discovery.docker_follow import Sight, follow
 from lbctl.discovery.http import Client
 from lbctl.discovery.url import TlsFiles
 from lbctl.errors import ProviderError
 from lbctl.registrator.agent import RegistryAgent
-from lbctl.registrator.containers import Sight, follow
 from lbctl.registrator.registration import Rules
 from lbctl.registrator.registrator import Registrator
 

@@ -17,10 +17,10 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Final
 
+from lbctl.discovery.docker_follow import Sight
 from lbctl.discovery.http import RefusedError
 from lbctl.errors import ProviderError
 from lbctl.registrator.agent import Held, RegistryAgent
-from lbctl.registrator.containers import Sight
 from lbctl.registrator.registration import Registration, Rules, Wanted, wanted
 
 log = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any, Final
 
 from lbctl.discovery.defaults import discovered
@@ -43,6 +44,8 @@ class Registered:
         predicate: a host, or a path with its slash.
         cookie: the application's own; None: no sticky sessions.
         containers: by id, at least one.
+        since: so long it has asked for these requests, seconds since the epoch: of two that ask for
+            the same the older one has them.
     """
 
     name: str
@@ -50,10 +53,12 @@ class Registered:
     predicate: str
     cookie: str | None
     containers: Mapping[str, Container]
+    since: float = 0.0
 
 
 #: By name.
 Table = Mapping[str, Registered]
+NO_TABLE: Final[Table] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +73,9 @@ class Applied:
     ignored: tuple[Running, ...]
 
 
-def applied(table: Table, payload: Payload) -> Applied:
+def applied(table: Table, payload: Payload, at: float = 0.0) -> Applied:
     """
-    *payload* over what was known.
+    *payload* over what was known; *at*: now, seconds since the epoch.
 
     Of the containers that were known those stay that run, at the address where they run now; those
     of another host stay in any case, where the payload speaks of one host alone. Containers of
@@ -81,7 +86,7 @@ def applied(table: Table, payload: Payload) -> Applied:
     services = {name: _still(service, running, payload.host) for name, service in table.items()}
     for candidate in payload.candidates:
         services[candidate.service] = _with(
-            services.get(candidate.service), candidate, running, payload.host
+            services.get(candidate.service), candidate, running, payload.host, at
         )
     known = {name: service for name, service in services.items() if service.containers}
     ignored = tuple(
@@ -112,15 +117,17 @@ def _with(
     candidate: Candidate,
     running: Mapping[tuple[str, str], Running],
     host: str,
+    at: float,
 ) -> Registered:
     containers = {} if service is None else dict(service.containers)
     for identity, address in candidate.containers.items():
         runs = running.get((candidate.service, identity))
-        at = address if runs is None else _address(address, runs)
-        containers[identity] = Container(identity, at, host)
-    return Registered(
-        candidate.service, candidate.mode, candidate.predicate, candidate.cookie, containers
-    )
+        place = address if runs is None else _address(address, runs)
+        containers[identity] = Container(identity, place, host)
+    mode, predicate = candidate.mode, candidate.predicate
+    is_same = service is not None and (service.mode, service.predicate) == (mode, predicate)
+    since = service.since if service is not None and is_same else at
+    return Registered(candidate.service, mode, predicate, candidate.cookie, containers, since)
 
 
 def _address(known: str, runs: Running) -> str:
@@ -151,6 +158,7 @@ def to_bytes(table: Table) -> bytes:
             "mode": service.mode,
             "predicate": service.predicate,
             "cookie": service.cookie,
+            "since": service.since,
             "containers": [
                 [one.id, one.address, one.host] for _, one in sorted(service.containers.items())
             ],
@@ -189,7 +197,16 @@ def _service(item: Mapping[str, Any]) -> Registered:
         _text(item["predicate"]),
         None if cookie is None else _text(cookie),
         containers,
+        _since(item),
     )
+
+
+def _since(item: Mapping[str, Any]) -> float:
+    """Before it was kept nobody knew."""
+    since = item.get("since", 0.0)
+    if not isinstance(since, int | float) or not isfinite(since):
+        raise TypeError(since)
+    return float(since)
 
 
 def _text(value: object) -> str:

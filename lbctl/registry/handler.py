@@ -25,6 +25,7 @@ from lbctl.registry.judge import Judge
 from lbctl.registry.keep import keep
 from lbctl.registry.open import cells_of
 from lbctl.registry.payload import read_payload
+from lbctl.registry.reading import WHOLE, PayloadError
 from lbctl.registry.standalone import standalone
 from lbctl.registry.store import CellStore, Store
 from lbctl.settings.load import load
@@ -58,7 +59,8 @@ def handler(event: Event, context: object = None) -> str | dict[str, Any]:
         LbctlError: to a call with the payload itself: Lambda tells the caller.
     """
     del context
-    if "requestContext" in event or "httpMethod" in event:
+    # What invokes it may send any JSON; all but a request is a payload, if only a wrong one.
+    if isinstance(event, dict) and ("requestContext" in event or "httpMethod" in event):
         return _answer(event)
     return configuration(event)
 
@@ -122,21 +124,28 @@ def _secrets(settings: Settings) -> dict[str, bytes]:
 
 def _answer(event: Event) -> dict[str, Any]:
     """To a request, in the form that API Gateway wants; format 1.0 or 2.0."""
-    http = event.get("requestContext", {}).get("http", {})
-    method = event.get("httpMethod") or http.get("method", "")
+    context = event.get("requestContext")
+    http = context.get("http") if isinstance(context, dict) else None
+    method = event.get("httpMethod") or (http.get("method") if isinstance(http, dict) else None)
     if method != "POST":
         return _said(_POST_ONLY, {"error": f"{method}: POST alone", "code": EXIT_USAGE})
-    body = str(event.get("body") or "")
     try:
-        raw = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else None
-    except (binascii.Error, ValueError):
-        raw = b""
-    try:
-        text = asyncio.run(_configuration(body.encode() if raw is None else raw, None, os.environ))
+        text = asyncio.run(_configuration(_raw(event), None, os.environ))
     except LbctlError as error:
         found = refused(error)
         return _said(found.status, found.plain)
     return {"statusCode": OK, "headers": {"Content-Type": _TEXT}, "body": text}
+
+
+def _raw(event: Event) -> bytes:
+    # A lone surrogate is refused with what is no UTF-8.
+    body = str(event.get("body") or "").encode(errors="surrogatepass")
+    if not event.get("isBase64Encoded"):
+        return body
+    try:
+        return base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise PayloadError([Problem(WHOLE, f"is not base64: {error}")]) from error
 
 
 def _said(status: int, plain: Mapping[str, Any]) -> dict[str, Any]:

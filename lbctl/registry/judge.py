@@ -40,9 +40,9 @@ class Judge:
 
         Returns:
             The good ones by name, and what is wrong with the others. Of two that ask for the same
-            requests the one whose name comes first stays.
+            requests the one that did so first stays: who comes later takes nothing away.
         """
-        ordered = sorted(registered, key=lambda one: one.name)
+        ordered = sorted(registered, key=lambda one: (one.since, one.name))
         self._known = {one.name: (one, self._verdict(one)) for one in ordered}
         verdicts = [verdict for _, verdict in self._known.values()]
         problems = [what for one in verdicts if isinstance(one, tuple) for what in one]
@@ -51,8 +51,8 @@ class Judge:
         for clash in clashes(services):
             bad.add(clash.index)
             problems.append(str(BadService(services[clash.index].name, NAME, clash.what)))
-        good = tuple(one for index, one in enumerate(services) if index not in bad)
-        return good, tuple(problems)
+        good = (one for index, one in enumerate(services) if index not in bad)
+        return tuple(sorted(good, key=lambda one: one.name)), tuple(problems)
 
     def _verdict(self, registered: Registered) -> _Verdict:
         before = self._known.get(registered.name)

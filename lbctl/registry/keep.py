@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from typing import Final
 
 from lbctl.errors import Problem, ProviderError
-from lbctl.registry.book import Applied, applied, count
+from lbctl.registry.book import NO_TABLE, Applied, Table, applied, count
 from lbctl.registry.payload import Payload
 from lbctl.registry.reading import HTTP_TOO_LARGE, WHOLE, PayloadError
 from lbctl.registry.store import Store
@@ -24,13 +25,20 @@ _WAIT_S: Final = 0.01
 
 
 async def keep(
-    store: Store, payload: Payload, draw: Callable[[], float] = random.random
+    store: Store,
+    payload: Payload,
+    draw: Callable[[], float] = random.random,
+    *,
+    lost: Table = NO_TABLE,
+    at: float | None = None,
 ) -> Applied:
     """
     Lay *payload* over its table as it is now, and store that.
 
     Args:
         draw: from 0 to 1.
+        lost: what the table was, where the store has none: it has lost its data.
+        at: now, seconds since the epoch.
 
     Returns:
         The table as it was written; it is there to stay.
@@ -41,7 +49,8 @@ async def keep(
     """
     for attempt in range(TRIES):
         before = await store.read(payload.table)
-        found = applied(before.table, payload)
+        known = before.table if before.version else lost
+        found = applied(known, payload, time.time() if at is None else at)
         if (containers := count(found.table)) > TABLE_MAX:
             what = f"table {payload.table} would have {containers} containers"
             problem = Problem(WHOLE, f"{what}; at most {TABLE_MAX} are kept")

@@ -31,7 +31,8 @@ def open_registry(settings: Settings, secrets: Mapping[str, bytes], state: State
         ConfigError: the store cannot be used as it is configured.
         ProviderError: AWS's own configuration says no region.
     """
-    return Registry(CellStore(cells_of(settings, secrets, state)), settings.registry)
+    store = CellStore(cells_of(settings, secrets, state))
+    return Registry(store, settings.registry, empty_s=settings.discovery.empty_s)
 
 
 def cells_of(settings: Settings, secrets: Mapping[str, bytes], state: StateDir) -> Cells:

@@ -181,8 +181,8 @@ PATHS: Final[Schema] = {
                     "name": "format",
                     "in": "query",
                     "required": False,
-                    "schema": {"type": "string"},
-                    "description": "json, or anything else for text; else as Accept says.",
+                    "schema": {"enum": ["json", "text"]},
+                    "description": "Else as Accept says: text, unless JSON is wanted.",
                 }
             ],
             "requestBody": {"required": True, "content": {"application/json": _JSON_BODY}},

@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from lbctl.errors import ProviderError, ProviderReplyError
-from lbctl.registry.book import Table, from_bytes, to_bytes
+from lbctl.registry.book import NO_TABLE, Table, from_bytes, to_bytes
 
 Kind = Literal["tables", "parts"]
 
 #: A table that is replaced again and again while it is read.
 _READS: Final = 5
-_NO_TABLE: Final[Table] = {}
 #: What no table begins with.
 _IN_PARTS: Final = b'{"parts":'
 
@@ -148,7 +147,7 @@ class CellStore:
             head = await self._cells.get("tables", table)
             if head is None:
                 self._known.pop(table, None)
-                return Stored(_NO_TABLE, 0)
+                return Stored(NO_TABLE, 0)
             known = self._known.get(table)
             if known is not None and known.version == head.version:
                 return known

@@ -102,15 +102,23 @@ def _taken(service: Service, route: Route, first: Service, ports: dict[int, Serv
 
 
 def taken_ports(settings: Settings) -> Mapping[int, str]:
-    """The ports on which HAProxy listens for something else, and which key says so."""
+    """The ports on which the bundle listens for something else, and which key says so."""
     haproxy, http = settings.haproxy, settings.http
     processes = 1 if haproxy.processes == "auto" else haproxy.processes
     taken: dict[int, str] = {}
     for number in range(processes):
         taken[haproxy.stats.port_base + number] = "haproxy.stats.port_base"
         taken[haproxy.peers.port_base + number] = "haproxy.peers.port_base"
-    for name, bind in (("http.tls_bind", http.tls_bind), ("http.bind", http.bind)):
-        taken[int(bind.rpartition(":")[2])] = name
+    if settings.discovery.hosts.dnsmasq:
+        taken[settings.discovery.hosts.dnsmasq_port] = "discovery.hosts.dnsmasq_port"
+    binds = (
+        ("api.bind", settings.api.bind),
+        ("http.tls_bind", http.tls_bind),
+        ("http.bind", http.bind),
+    )
+    for name, bind in binds:
+        if bind is not None:
+            taken[int(bind.rpartition(":")[2])] = name
     return taken
 
 

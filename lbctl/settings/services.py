@@ -29,6 +29,8 @@ PORT_PATHS: Final = (
     "haproxy.peers.port_base",
     "http.bind",
     "http.tls_bind",
+    "api.bind",
+    "discovery.hosts.dnsmasq_port",
 )
 
 

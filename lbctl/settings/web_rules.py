@@ -15,9 +15,9 @@ from typing import Final
 from lbctl.model.service import PATH_SIGNS
 from lbctl.settings.ha_rules import url_problem
 
-#: RFC 9110, 5.6.2: names of headers, and of cookies (RFC 6265, 4.1.1).
 #: RFC 2782: ``_service._proto.name``.
 _SRV: Final = re.compile(r"_[A-Za-z0-9-]{1,63}\._[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}){1,16}")
+#: RFC 9110, 5.6.2: names of headers, and of cookies (RFC 6265, 4.1.1).
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PATH: Final = re.compile(rf"/(?:[A-Za-z0-9._~{re.escape(PATH_SIGNS)}-]|%[0-9A-Fa-f]{{2}})*")
 _QUERY: Final = re.compile(rf"(?:[A-Za-z0-9._~?{re.escape(PATH_SIGNS)}-]|%[0-9A-Fa-f]{{2}})*")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lbctl.discovery.docker import DockerProvider
+from lbctl.discovery.docker_follow import Pace
 from lbctl.errors import ProviderError
 from lbctl.model.service import Snapshot
 from lbctl.settings.discovery import Docker, ReportTo
@@ -24,7 +25,9 @@ pytestmark = pytest.mark.container
 
 _HELLO = {"lbctl.name": "hello/v1"}
 _INSPECT, _EVENTS = READING[2], READING[3]
-_TIMEOUT_S = 0.3
+_TIMEOUT_S = 0.2
+#: What reads the same of either engine.
+ONE_ENGINE = pytest.mark.parametrize("docker", ["docker"], indirect=True)
 _SEEN_S = 5.0
 
 
@@ -35,11 +38,11 @@ def _fronted(docker: Engine) -> Iterator[tuple[Engine, DockerProxy]]:
 
 
 def _provider(proxy: DockerProxy, timeout_s: float = 5.0) -> DockerProvider:
-    return DockerProvider(
-        Docker(url=proxy.url), {}, ping_s=0.2, poll_s=0.1, share=1.0, timeout_s=timeout_s
-    )
+    pace = Pace(ping_s=0.2, poll_s=0.1, share=1.0)
+    return DockerProvider(Docker(url=proxy.url), {}, pace=pace, timeout_s=timeout_s)
 
 
+@ONE_ENGINE
 def test_a_proxy_that_lets_four_questions_through_is_enough(
     fronted: tuple[Engine, DockerProxy],
 ) -> None:
@@ -72,6 +75,7 @@ def test_without_inspection_labels_are_read_from_the_list_and_that_is_named(
     assert not seen.errors
 
 
+@ONE_ENGINE
 def test_without_events_the_list_is_asked_for_again_and_again(
     fronted: tuple[Engine, DockerProxy],
 ) -> None:

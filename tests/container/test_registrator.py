@@ -108,8 +108,8 @@ def test_ports_have_names_and_tags_of_their_own(
     }
     ports = (80, 81, 82, 83, 84)
     published = {port: 8000 + port for port in ports[:4]}
-    docker.run("many", env=environ, ports=ports, published=published)
     with registrator(docker, agent, tmp_path / "log"):
+        docker.run("many", env=environ, ports=ports, published=published)
         wait_services(agent, "shop1:many:80", "shop1:many:81", "mine")
         found = services(agent)
         assert {one["Service"] for one in found.values()} == {"shop-80", "admin/v2", "shop-83"}
@@ -117,12 +117,13 @@ def test_ports_have_names_and_tags_of_their_own(
         assert {one["Meta"]["region"] for one in found.values()} == {"eu"}
 
 
+@ONE_ENGINE
 def test_internal_registers_addresses_of_containers(
     docker: Engine, agent: ConsulAgent, tmp_path: Path
 ) -> None:
-    docker.run("w1", env=_HELLO, ports=(8080,))
-    docker.run("w2", ports=(8080,))
     with registrator(docker, agent, tmp_path / "log", "--internal", "--explicit"):
+        docker.run("w1", env=_HELLO, ports=(8080,))
+        docker.run("w2", ports=(8080,))
         wait_services(agent, "shop1:w1:8080")
         one = services(agent)["shop1:w1:8080"]
         assert (one["Address"], one["Port"]) == (docker.address("w1"), 8080)
@@ -147,19 +148,16 @@ def test_leavings_of_a_crash_are_cleaned_and_others_stay(
 
 
 @ONE_ENGINE
-@pytest.mark.parametrize(
-    ("option", "left"), [("--cleanup", {"shop1:w1:80"}), ("--deregister", set())]
-)
-def test_sigterm_leaves_everything_unless_told_otherwise(
-    docker: Engine, agent: ConsulAgent, tmp_path: Path, option: str, left: set[str]
+def test_sigterm_deregisters_where_that_is_asked_for(
+    docker: Engine, agent: ConsulAgent, tmp_path: Path
 ) -> None:
-    docker.run("w1", env=_HELLO, published={80: 8081})
-    with registrator(docker, agent, tmp_path / "log", option) as process:
+    with registrator(docker, agent, tmp_path / "log", "--deregister") as process:
+        docker.run("w1", env=_HELLO, published={80: 8081})
         wait_services(agent, "shop1:w1:80")
         process.signal(signal.SIGTERM)
 
         assert process.popen.wait(5) == 0
-        assert {*services(agent)} == left
+        assert not services(agent)
 
 
 @ONE_ENGINE
@@ -167,8 +165,8 @@ def test_a_ttl_passes_as_long_as_it_runs(
     docker: Engine, agent: ConsulAgent, tmp_path: Path
 ) -> None:
     check = "service:shop1:w1:80"
-    docker.run("w1", env=_HELLO, published={80: 8081})
     with registrator(docker, agent, tmp_path / "log", "--ttl=3") as process:
+        docker.run("w1", env=_HELLO, published={80: 8081})
         wait_services(agent, "shop1:w1:80")
         assert checks(agent) == {check: "passing"}
         process.signal(signal.SIGSTOP)
@@ -177,28 +175,21 @@ def test_a_ttl_passes_as_long_as_it_runs(
         wait_until(lambda: checks(agent) == {check: "passing"}, 3, "its renewal")
 
 
-def test_a_container_that_is_paused_is_in_maintenance(
+@ONE_ENGINE
+def test_a_container_that_is_paused_or_told_to_stop_is_in_maintenance(
     docker: Engine, agent: ConsulAgent, tmp_path: Path
 ) -> None:
-    docker.run("w1", env=_HELLO, published={80: 8081})
     with registrator(docker, agent, tmp_path / "log"):
+        docker.run("w1", env={**_HELLO, "GRACE": "60"}, published={80: 8081})
         wait_services(agent, "shop1:w1:80")
         docker.tell("w1", "pause")
         wait_until(lambda: _MAINTENANCE in checks(agent), _SEEN_S, "maintenance")
         docker.tell("w1", "unpause")
         wait_until(lambda: _MAINTENANCE not in checks(agent), _SEEN_S, "the end of maintenance")
-
-
-@ONE_ENGINE
-def test_a_container_that_is_told_to_stop_is_in_maintenance_before_it_is_gone(
-    docker: Engine, agent: ConsulAgent, tmp_path: Path
-) -> None:
-    docker.run("w1", env={**_HELLO, "GRACE": "2"}, published={80: 8081})
-    with registrator(docker, agent, tmp_path / "log"):
-        wait_services(agent, "shop1:w1:80")
         docker.tell("w1", "kill", signal="SIGTERM")
-        wait_until(lambda: _MAINTENANCE in checks(agent), 1, "maintenance")
+        wait_until(lambda: _MAINTENANCE in checks(agent), _SEEN_S, "maintenance before it is gone")
         assert docker.inspect("w1")["State"]["Running"]
+        docker.remove("w1")
         wait_services(agent)
 
 
@@ -206,8 +197,8 @@ def test_a_container_that_is_told_to_stop_is_in_maintenance_before_it_is_gone(
 def test_what_consul_has_lost_is_registered_again(
     docker: Engine, agent: ConsulAgent, tmp_path: Path
 ) -> None:
-    docker.run("w1", env=_HELLO, published={80: 8081})
     with registrator(docker, agent, tmp_path / "log") as process:
+        docker.run("w1", env=_HELLO, published={80: 8081})
         wait_services(agent, "shop1:w1:80")
         agent.kill()
         docker.run("w2", env=_HELLO, published={80: 8082})
@@ -218,14 +209,16 @@ def test_what_consul_has_lost_is_registered_again(
 
 
 @ONE_ENGINE
-def test_containers_that_cannot_be_seen_stay(
+def test_what_is_registered_stays_after_sigterm_and_while_containers_cannot_be_seen(
     docker: Engine, agent: ConsulAgent, tmp_path: Path
 ) -> None:
-    docker.run("w1", env=_HELLO, published={80: 8081})
     with registrator(docker, agent, tmp_path / "log") as process:
+        docker.run("w1", env=_HELLO, published={80: 8081})
         wait_services(agent, "shop1:w1:80")
-        moved = docker.socket.with_suffix(".away")
-        docker.socket.rename(moved)
+        process.signal(signal.SIGTERM)
+        assert process.popen.wait(5) == 0
+    moved = docker.socket.with_suffix(".away")
+    docker.socket.rename(moved)
     try:
         with registrator(docker, agent, tmp_path / "again") as process:
             wait_until(lambda: "what is registered stays" in process.text(), 5, "a word about it")
@@ -238,8 +231,8 @@ def test_containers_that_cannot_be_seen_stay(
 def test_what_consul_refuses_of_one_is_no_others_affair(
     docker: Engine, agent: ConsulAgent, tmp_path: Path
 ) -> None:
-    docker.run("w1", env={**_HELLO, "SERVICE_CHECK_TTL": "soon"}, published={80: 8081})
-    docker.run("w2", env=_HELLO, published={80: 8082})
     with registrator(docker, agent, tmp_path / "log") as process:
+        docker.run("w1", env={**_HELLO, "SERVICE_CHECK_TTL": "soon"}, published={80: 8081})
+        docker.run("w2", env=_HELLO, published={80: 8082})
         wait_services(agent, "shop1:w2:80")
         wait_until(lambda: "shop1:w1:80: consul" in process.text(), 5, "a word about it")

@@ -179,11 +179,14 @@ def test_garbage_costs_the_one_that_says_it_and_is_named(
         agent.register("none/v1", "b3", 0)
         agent.register("far/v1", "b4", 80, Address="no host\tat all")
         agent.register("hello/v1", "h2", 8004, Meta={"lbctl-weight": "heavy"})
-        await found.until(lambda: len(found.snapshots[-1].problems) >= 5)
+        agent.register("../../up", "b5", 8006)
+        agent.register("line\u2028end", "b6", 8007)
+        await found.until(lambda: len(found.snapshots[-1].problems) >= 7)
+        assert found.state.state == "live"
         said = "\n".join(found.snapshots[-1].problems)
         assert {*found.services} == {"hello/v1"}
         assert found.states() == {"h1": "ready", "h2": "ready"}
-        for word in ("bad/v1", "both/v1", "none/v1", "far/v1", "heavy"):
+        for word in ("bad/v1", "both/v1", "none/v1", "far/v1", "heavy", "../../up", "u2028"):
             assert word in said, said
 
     play(agent, tmp_path, act)

@@ -111,7 +111,12 @@ async def living(place: Place) -> AsyncIterator[Life]:
     process = await asyncio.create_subprocess_exec(*argv, stderr=subprocess.PIPE)
     life = Life(process, Client("discovery", f"unix://{place.run.discovery_socket}"))
     try:
-        await until(lambda: can_connect(place), "discovery listens", within_s=WITHIN_S)
+        await until(
+            lambda: process.returncode is not None or can_connect(place),
+            "discovery listens",
+            within_s=WITHIN_S,
+        )
+        assert process.returncode is None, (await process.communicate())[1].decode()
         listening = asyncio.ensure_future(life.listen())
         try:
             yield life

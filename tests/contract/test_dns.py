@@ -160,7 +160,7 @@ def test_a_name_with_the_other_family_alone_is_taken_too(
             assert double.asked["A"] >= 1
 
 
-@pytest.mark.parametrize("count", [3, 20])
+@pytest.mark.parametrize("count", [1, 4])
 def test_a_silence_about_aaaa_costs_a_start_one_second_a_name(tmp_path: Path, count: int) -> None:
     """The host's own resolver asks for both; without our options it waits 15 s for each name."""
     services = [

@@ -32,9 +32,12 @@ class FakeProvider:
         self._fault: BaseException | str | None = None
         self._news = asyncio.Event()
 
-    def say(self, *services: Service, problems: tuple[str, ...] = ()) -> None:
+    def say(
+        self, *services: Service, problems: tuple[str, ...] = (), is_sure: bool = False
+    ) -> None:
         """These, from now on; all is well with it."""
-        self._said, self._fault = Snapshot(self.name, services, 0.0, problems), None
+        self._said = Snapshot(self.name, services, 0.0, problems, is_sure=is_sure)
+        self._fault = None
         self._news.set()
 
     def fail(self, fault: BaseException | str = "no answer") -> None:

@@ -64,3 +64,10 @@ def test_nothing_is_nothing(found: object) -> None:
 
 def test_a_neighbour_with_a_longer_name_is_not_asked_for() -> None:
     assert kv_path("/service/ha proxy/") == "/v1/kv/service/ha%20proxy/"
+
+
+def test_of_many_keys_of_others_a_few_are_named() -> None:
+    read = read_keys([row(f"p/{number}", b"1") for number in range(10_000)], "p")
+
+    assert len(read.problems) == 21
+    assert read.problems[-1] == "9980 more keys that set nothing"

@@ -119,6 +119,9 @@ def test_an_address_counts_once_and_serves_when_either_says_so() -> None:
         (entry("b", Tags=["rest", "tcp"], CreateIndex=2), "its tags say http and tcp"),
         (entry("b", Tags=["tcp"], CreateIndex=2), "and the service is http"),
         (entry("b", Tags=["rest", "lbctl.weight=x"], CreateIndex=2), "lbctl.weight = 'x'"),
+        (entry("b", Tags=["rest", "lbctl.id=x\x01"], CreateIndex=2), "lbctl.id = 'x\\x01'"),
+        (entry("b\x1b[2J"), "its id 'b\\x1b[2J' must not hold line breaks"),
+        (entry("b", node="n\n"), "its node 'n\\n' must not hold line breaks"),
         ({}, "? on node ?"),
         (None, "? on node ?"),
         ([], "? on node ?"),
@@ -131,6 +134,7 @@ def test_a_bad_instance_costs_itself_at_most_and_is_named(wrong: object, words: 
     assert found.service is not None
     assert "good" in [one.id for one in found.service.servers]
     assert any(words in what for what in found.problems), found.problems
+    assert all(what.isprintable() for what in found.problems)
 
 
 def test_words_that_cannot_be_leave_the_service_out_only_when_nobody_says_better() -> None:

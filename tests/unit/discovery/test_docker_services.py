@@ -11,7 +11,6 @@ from lbctl.discovery.docker_read import Container
 from lbctl.discovery.docker_services import Gathered, gather
 from lbctl.model.service import Route, Server, Service
 from lbctl.settings.discovery import Consul, Docker, SourceCheck
-from lbctl.settings.services import read_services
 
 TAGS = Consul().tags
 HELLO = {"lbctl.name": "hello/v1"}
@@ -33,12 +32,8 @@ def services(
     *containers: Container, docker: Docker | None = None, **more: Any
 ) -> dict[str, Service]:
     docker = docker or Docker()
-    found, bad = read_services(
-        gathered(*containers, docker=docker, **more).plain_services(docker), "docker"
-    )
-
-    assert not bad
-    return {one.name: one for one in found}
+    found = gathered(*containers, docker=docker, **more).judged(docker)
+    return {one.name: one for one in found.services}
 
 
 def addresses(*containers: Container, **docker: Any) -> Mapping[str, Sequence[str]]:
@@ -186,7 +181,7 @@ def test_a_container_in_the_network_of_another_one_is_reached_there() -> None:
         ({}, {"network": "front"}, "no address in network front (its networks: bridge)"),
         ({}, {"network": "host"}, "port 80 is not published"),
         ({"networks": {}}, {}, "it has no address, and port 80 is not published"),
-        ({"labels": {"lbctl.weight": "5"}}, {}, "name no service: lbctl.name=hello/v1"),
+        ({"labels": {"lbctl.weight": "5"}}, {}, "name no service: add lbctl.name=NAME"),
         ({"labels": {**HELLO, "lbctl.weight": "much"}}, {}, "lbctl.weight = 'much' is left out"),
     ],
 )
@@ -237,21 +232,48 @@ def test_the_newest_container_defines_the_service() -> None:
         labels={**HELLO, "lbctl.balance": "leastconn"},
         networks={"n": ("10.1.0.1",)},
     )
-    told = gathered(old, new)
 
     assert services(old, new)["hello/v1"].balance == "leastconn"
-    assert "a says something else of it than b, which is newer, and counts" in told.problems[0]
+    assert gathered(old, new).judged(Docker()).problems == (
+        "service hello/v1: a says something else of it than a newer one: it does not count",
+    )
 
 
-def test_a_container_that_speaks_something_else_than_the_newest_is_left_out() -> None:
+@pytest.mark.parametrize(
+    ("slip", "servers"),
+    [
+        ({"lbctl.balance": "leastcon"}, ["a", "b"]),
+        ({"lbctl.route.path": "/a\nb"}, ["a", "b"]),
+        ({"lbctl.check.interval": "nan"}, ["a", "b"]),
+        ({"lbctl.id": "a\x01"}, ["a", "b"]),
+        ({"lbctl.weight": "9" * 5000}, ["a", "b"]),
+        ({"lbctl.port": "9" * 5000}, ["a"]),
+        ({"lbctl.mode": "htpp"}, ["a"]),
+        ({"lbctl.mode": "tcp"}, ["a"]),
+    ],
+)
+def test_a_slip_in_the_words_of_a_new_container_is_named_and_harms_no_other(
+    slip: dict[str, str], servers: list[str]
+) -> None:
+    old = container("a", created=1.0, labels={**HELLO, "lbctl.balance": "first"})
+    new = container("b", created=2.0, labels={**HELLO, **slip}, networks={"n": ("10.1.0.1",)})
+    found = gathered(old, new)
+    judged = found.judged(Docker())
+
+    assert [one.id for one in judged.services[0].servers] == servers
+    assert judged.services[0].mode == "http"
+    assert any("b" in what for what in (*found.problems, *judged.problems))
+
+
+def test_a_container_that_speaks_something_else_than_the_oldest_is_left_out() -> None:
     old = container("a", created=1.0)
     said = {**HELLO, "lbctl.mode": "tcp", "lbctl.route.port": "5432"}
     new = container("b", created=2.0, labels=said, networks={"n": ("10.1.0.1",)})
     told = gathered(old, new)
 
-    assert [one.id for one in services(old, new)["hello/v1"].servers] == ["b"]
+    assert [one.id for one in services(old, new)["hello/v1"].servers] == ["a"]
     assert told.problems == (
-        "container a is left out of service hello/v1: it says mode http, and b, newer, tcp",
+        "container b is left out of service hello/v1: it says mode tcp, and a, older, http",
     )
 
 

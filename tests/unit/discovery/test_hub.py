@@ -178,6 +178,18 @@ async def test_that_all_services_are_gone_is_believed_after_five_minutes_of_it(
 
 
 @in_no_time
+async def test_what_was_seen_to_go_is_gone_at_once(state: StateDir) -> None:
+    provider = FakeProvider("docker", ONE)
+    async with running(make(state, provider)) as hub:
+        provider.say(is_sure=True)
+        await asyncio.sleep(1)
+        gone, live = await has(hub), of(hub, "docker")
+
+    assert gone == {"docker": ()}
+    assert live.state == "live"
+
+
+@in_no_time
 async def test_a_failure_between_two_empty_answers_begins_the_wait_anew(state: StateDir) -> None:
     provider = FakeProvider("consul", ONE)
     async with running(make(state, provider)) as hub:

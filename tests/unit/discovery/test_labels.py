@@ -126,6 +126,13 @@ def test_a_bad_word_of_a_service_keeps_it_out_and_says_the_rule(
     assert problem in str(bad[0])
 
 
+def test_a_bad_word_of_a_server_is_told_in_short_however_long_it_is() -> None:
+    (problem,) = read_words([("weight", "9" * 5000)]).problems
+
+    assert problem.startswith("lbctl.weight = '999")
+    assert len(problem) < 200
+
+
 def test_words_above_and_below_each_other_are_named_in_either_order() -> None:
     above = read_words([("cookie", "A"), ("cookie.kind", "insert")])
     below = read_words([("cookie.name", "A"), ("cookie", "B")])

@@ -15,7 +15,6 @@ from lbctl.errors import ProviderError
 from lbctl.registry.book import applied
 from lbctl.registry.payload import read_payload
 from lbctl.settings.discovery import Consul, Docker, ReportTo
-from lbctl.settings.services import read_services
 from tests.fakes.fault_server import fault_server
 
 HELLO = {"lbctl.name": "hello/v1"}
@@ -29,8 +28,8 @@ def container(name: str, labels: dict[str, str], **said: Any) -> Container:
 def told(*containers: Container) -> tuple[Any, tuple[str, ...]]:
     docker = Docker()
     found = gather(containers, docker, Consul().tags)
-    services, _ = read_services(found.plain_services(docker), "docker")
-    return Report(ReportTo(url="http://127.0.0.1:1"), None, "lb-a").payload(services, found.placed)
+    report = Report(ReportTo(url="http://127.0.0.1:1"), None, "lb-a")
+    return report.payload(found.judged(docker), found.placed)
 
 
 def test_a_report_is_what_the_registry_takes() -> None:

@@ -71,10 +71,13 @@ def test_what_was_never_written_is_nothing_and_no_reason_to_complain(
         json.dumps({"version": 1, "source": "consul", "services": []}),
         whole(at=float("nan")),
         whole(at=None),
+        whole(at=10**400),
         whole(problems="x"),
         whole(settings={"a": 1}),
         whole(names=[]),
         whole(names={"a": "10.0.0.1"}),
+        whole(names={"a": ["a.example.com"]}),
+        whole(names={"a": ["fe80::1%a\n"]}),
     ],
     ids=lambda text: repr(text[:60]),
 )

@@ -124,6 +124,11 @@ def test_a_store_that_cannot_be_used_is_503(
         ({**REST, "body": "%%%", "isBase64Encoded": True}, 400),
         ({**REST, "body": "é" * 10, "isBase64Encoded": True}, 400),
         ({**REST, "body": "[" * (2 << 20)}, 413),
+        ({**REST, "body": "\ud800"}, 400),
+        ({**REST, "body": {"table": "t"}}, 400),
+        ({**REST, "requestContext": None, "body": "{}"}, 400),
+        ({"requestContext": None}, 405),
+        ({"requestContext": {"http": "POST"}}, 405),
     ],
 )
 def test_a_wrong_request_gets_4xx(event: dict[str, Any], status: int) -> None:
@@ -133,3 +138,9 @@ def test_a_wrong_request_gets_4xx(event: dict[str, Any], status: int) -> None:
     assert answer["statusCode"] == status
     assert answer["headers"] == {"Content-Type": "application/json"}
     assert json.loads(answer["body"])["error"]
+
+
+@pytest.mark.parametrize("event", [None, 3, "httpMethod", ["httpMethod"], {}, {"table": "\ud800"}])
+def test_an_event_that_is_neither_is_a_wrong_payload(event: Any) -> None:
+    with pytest.raises(PayloadError):
+        handler(event)

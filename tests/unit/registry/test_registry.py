@@ -240,3 +240,67 @@ def test_an_answer_is_json() -> None:
     answer = asyncio.run(registry().post(body(ARTICLE)))
 
     assert json.loads(json.dumps(answer.plain())) == answer.plain()
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@in_a_loop
+async def test_a_table_that_the_store_has_lost_is_not_emptied_by_who_tells_what_runs() -> None:
+    cells = MemoryCells()
+    one = registry(cells)
+    await one.post(body(plain([], candidate("a", x="10.0.0.1"), table="t1")))
+    cells.cells.clear()
+    await one.fetch()
+    answer = await one.post(body(plain(runs("a", x="10.0.0.1"), table="t1")))
+
+    assert served(answer.snapshot) == {"a": ["x"]}
+    assert served(await registry(cells).fetch()) == {"a": ["x"]}
+
+
+@in_a_loop
+async def test_other_tables_that_were_lost_stay_for_a_while_and_are_named() -> None:
+    cells, clock = MemoryCells(), Clock()
+    one = Registry(CellStore(cells), Settings(), empty_s=10.0, clock=clock)
+    await one.post(body(plain([], candidate("a", x="10.0.0.1"), table="t1")))
+    cells.cells.clear()
+    nothing = await one.fetch()
+    answer = await one.post(body(plain([], candidate("b", y="10.0.0.2"), table="t2")))
+    clock.now = 10.0
+    after = await one.fetch()
+
+    assert served(nothing) == {}
+    assert served(answer.snapshot) == {"a": ["x"], "b": ["y"]}
+    assert answer.problems == (
+        "registry: memory: 1 table (t1) it had, and has no more: they count as they were for 10 s",
+    )
+    assert (served(after), after.problems) == ({"b": ["y"]}, ())
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        plain([], candidate("app", y="10.0.0.2"), table="a"),
+        plain([], candidate("a", {"predicate": "app.example.com"}, y="10.0.0.2"), table="a"),
+        plain(runs("app", x="10.0.0.1"), candidate("a", {"predicate": "app.example.com"}, y="::2")),
+    ],
+    ids=["its name", "its host", "its host in its table"],
+)
+@in_a_loop
+async def test_who_comes_later_takes_nothing_away_though_its_name_comes_first(
+    later: dict[str, Any],
+) -> None:
+    cells, clock = MemoryCells(), Clock()
+    one = Registry(CellStore(cells), Settings(), wall=clock)
+    await one.post(body(plain([], candidate("app", x="10.0.0.1"))))
+    clock.now = 1.0
+    answer = await one.post(body(later))
+    await one.post(body(plain(runs("app", x="10.0.0.1"), candidate("app", x="10.0.0.1"))))
+    elsewhere = await registry(cells).fetch()
+
+    assert served(answer.snapshot) == served(elsewhere) == {"app": ["x"]}
+    assert "is left out" in answer.problems[0]

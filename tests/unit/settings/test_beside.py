@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbctl.model.service import Route, Server, Service
+from lbctl.settings.discovery import Api, Discovery, Hosts
 from lbctl.settings.model import Settings
 from lbctl.settings.services import read_services, refused
 
@@ -32,6 +33,19 @@ def test_who_comes_later_takes_nothing_from_those_before(found: Service, what: s
     said = refused([_OPERATORS, found], Settings())
 
     assert said == {found.name: what}
+
+
+def test_ports_of_the_api_and_of_dnsmasq_are_not_for_services() -> None:
+    hosts = Hosts(path="/etc/hosts", dnsmasq=True, dnsmasq_port=5353)
+    settings = Settings(api=Api(bind="[::]:9000"), discovery=Discovery(hosts=hosts))
+    found = [
+        Service(name=str(port), mode="tcp", route=Route(port=port)) for port in (53, 5353, 9000)
+    ]
+
+    assert refused(found, settings) == {
+        "5353": "route.port: 5353 is a port of discovery.hosts.dnsmasq_port: change one of them",
+        "9000": "route.port: 9000 is a port of api.bind: change one of them",
+    }
 
 
 def test_services_that_ask_for_different_requests_stand_beside_each_other() -> None:

@@ -87,7 +87,7 @@ def test_the_whole_file_loads_and_shows_every_key(tmp_path: Path) -> None:
         load(ConfigDir(tmp_path), environ={})
 
     assert leaves(yaml.safe_load(whole)) == set(KEYS)
-    assert len(parts) == 12
+    assert len(parts) == 11
 
 
 def test_the_file_that_is_shipped_shows_every_key_with_its_default(tmp_path: Path) -> None:

@@ -56,6 +56,16 @@ def test_a_bad_one_is_named_and_ignored(path: str, text: str, expected: str) -> 
     assert settings.haproxy.maxconn == before.haproxy.maxconn
 
 
+def test_what_this_host_has_no_room_for_is_ignored() -> None:
+    before = Settings()
+    good, none = overlaid(before, {"haproxy.maxconn": "9000"}, most_maxconn=9000)
+    bad, (problem,) = overlaid(before, {"haproxy.maxconn": "9001"}, most_maxconn=9000)
+
+    assert (good.haproxy.maxconn, none) == (9000, ())
+    assert bad is before
+    assert problem.what.startswith("'9001': must be at most 9000, for which this host")
+
+
 def test_nothing_new_is_the_same_settings() -> None:
     before = Settings()
 

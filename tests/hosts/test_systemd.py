@@ -20,7 +20,7 @@ from lbctl.lab.hosts import Lab, run
 from lbctl.lab.pair import PASSWORD, VIP
 from lbctl.lab.wait import wait_until
 from tests.machines import machine
-from tests.pairs import OUTAGE_MS, Tell
+from tests.pairs import DEAD_TIME_S, Tell
 from tests.services import RESTART_S, START_S, Service, Stage, install
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
@@ -140,9 +140,9 @@ def test_a_killed_supervisord_is_started_again_and_one_node_holds_the_address(
         outage_ms = probe.outage_ms(mark)
     tell(f"kill -9 of supervisord on the MASTER ({master.name}): {outage_ms:.0f} ms")
 
-    # Left to itself the lease would run out: the peer waits for the dead time.
-    assert "the bundle was killed" in master.on.run("journalctl", "-q", "-t", "lbctl").stdout
-    assert outage_ms < OUTAGE_MS
+    # Left to itself the peer waits for the dead time, 2 s at least after an advertisement that just
+    # left. So somebody told it: vipd, where it came to that, or what systemd runs after it.
+    assert outage_ms < (DEAD_TIME_S - 1.0) * 1000
     assert most <= 1
 
 

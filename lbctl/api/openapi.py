@@ -102,6 +102,7 @@ PATHS: Final[_Plain] = {
             "description": "JSON, or HAProxy's own CSV.",
             "content": {"application/json": {"schema": _OBJECT}, "text/csv": {"schema": _TEXT}},
         },
+        400,
         503,
         parameters=[_query("format", {"enum": ["json", "csv"]})],
     ),

@@ -8,8 +8,6 @@ Owns routes, status codes and JSON; what is said comes from :mod:`lbctl.agent`. 
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import asdict
@@ -18,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from lbctl import serving
 from lbctl.agent.agent import Agent
 from lbctl.agent.eventlog import KEPT, Event
 from lbctl.agent.status import stats, status, unready
@@ -35,10 +34,8 @@ from lbctl.errors import EXIT_USAGE, LbctlError, UnreachableError, UsageError
 
 #: A comment this often finds readers that went away, seconds.
 BEAT_S = 15.0
-#: SIGTERM ends open streams; nobody is waited for.
-SHUTDOWN_S = 0.1
-#: Who comes while so many wait is sent away (EAGAIN): a storm of payloads is not to be.
-BACKLOG = 1024
+#: Who may ask: this user, and its group.
+_MODE = 0o660
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -78,21 +75,7 @@ async def serve(app: web.Application, path: Path) -> web.AppRunner:
     Raises:
         OSError: the socket cannot be made.
     """
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
-    await runner.setup()
-    await web.SockSite(runner, _listener(path), backlog=BACKLOG).start()
-    return runner
-
-
-def _listener(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    umask = os.umask(0o117)
-    try:
-        listener.bind(str(path))
-    finally:
-        os.umask(umask)
-    return listener
+    return await serving.serve(app, path, mode=_MODE)
 
 
 @web.middleware

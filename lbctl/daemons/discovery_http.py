@@ -8,8 +8,6 @@ stand; ``POST /registry``: a payload. Owns routes, status codes and JSON, and de
 from __future__ import annotations
 
 import logging
-import os
-import socket
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Final
 
 from aiohttp import web
 
+from lbctl import serving
 from lbctl.discovery.hub import Hub
 from lbctl.discovery.state import state_to_plain
 from lbctl.discovery.wire import Sender
@@ -30,10 +29,8 @@ log = logging.getLogger(__name__)
 BEAT_S: Final = 15.0
 #: More than the registry takes, so that it is the one to say no.
 BODY_MAX_BYTES: Final = 2 << 20
-#: A storm of payloads waits for its turn: where the queue is full, who comes is sent away.
-BACKLOG: Final = 1024
-#: SIGTERM ends open streams; nobody is waited for.
-SHUTDOWN_S: Final = 0.1
+#: Who may ask: their user alone.
+_MODE: Final = 0o600
 
 
 class Desk:
@@ -99,17 +96,7 @@ async def serve(app: web.Application, path: Path) -> web.AppRunner:
     Raises:
         OSError: the socket cannot be made.
     """
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
-    await runner.setup()
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    umask = os.umask(0o177)
-    try:
-        listener.bind(str(path))
-    finally:
-        os.umask(umask)
-    await web.SockSite(runner, listener, backlog=BACKLOG).start()
-    return runner
+    return await serving.serve(app, path, mode=_MODE)
 
 
 async def _watch(request: web.Request) -> web.StreamResponse:

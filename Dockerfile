@@ -56,7 +56,7 @@ RUN /build/bin/pip wheel -q --no-deps --no-index --no-build-isolation -w /wheel 
 FROM system
 LABEL org.opencontainers.image.title="lbctl" \
       org.opencontainers.image.description="Two Linux hosts, one highly available load balancer" \
-      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.version="0.2.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN ln -s /opt/lbctl/bin/lbctl /usr/local/bin/lbctl
 COPY --from=packages /opt/lbctl /opt/lbctl

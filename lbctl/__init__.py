@@ -1,3 +1,3 @@
 """lbctl: two Linux hosts, one highly available load balancer."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -186,6 +186,7 @@ class BundleSpec:
         tasks: names of the supervised programs that end.
         peer_host: see :class:`lbctl.haproxy.processes.ProcessModel`.
         unheard: sources of services of which nothing was known at the start.
+        log_format: how lines are said: ``text``, ``json``.
     """
 
     version: str
@@ -208,6 +209,7 @@ class BundleSpec:
     on_demand: tuple[str, ...] = ()
     peer_host: str = LOCAL
     unheard: tuple[str, ...] = ()
+    log_format: str = "text"
 
     @property
     def groups(self) -> tuple[GroupSpec, ...]:
@@ -220,12 +222,12 @@ class BundleSpec:
     @classmethod
     def from_json(cls, text: str) -> BundleSpec:
         """
-        Read what :meth:`to_json` wrote.
+        Read what :meth:`to_json` wrote; a later version may have written more.
 
         Raises:
             ValueError, KeyError, TypeError: another version wrote it, or nobody did.
         """
-        raw = _with_tuples(json.loads(text))
+        raw = _known(_with_tuples(json.loads(text)))
         group = raw.pop("group")
         more = tuple(GroupSpec(**_with_tuples(one)) for one in raw.pop("more_groups"))
         processes = tuple(HaproxyProcess(**process) for process in raw.pop("processes"))
@@ -237,6 +239,11 @@ class BundleSpec:
             more_groups=more,
             checks=checks,
         )
+
+
+def _known(raw: dict[str, Any]) -> dict[str, Any]:
+    names = {one.name for one in fields(BundleSpec)}
+    return {name: value for name, value in raw.items() if name in names}
 
 
 def _check(raw: dict[str, Any]) -> CheckSpec:

@@ -1,9 +1,10 @@
 """
 logd: every program's FIFO on one side, the true stdout of ``lbctl run`` on the other.
 
-It owns the prefix ``NAME | `` and the counters. It must never make a program wait: it reads
-whatever becomes of its own output. It imports neither dataclasses nor pathlib (so not
-:mod:`lbctl.layout`, whose names a test holds equal to the ones here): they would double its memory.
+It owns the counters, and gives each line its form: ``NAME | `` before it, or an object around it.
+It must never make a program wait: it reads whatever becomes of its own output. It imports neither
+dataclasses nor pathlib (so not :mod:`lbctl.layout`, whose names a test holds equal to the ones
+here): they would double its memory.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import signal
 import stat
 import sys
 import time
+from collections.abc import Callable, Mapping
 from typing import NoReturn
 
-from lbctl.bundle.lines import LineSplitter
-from lbctl.bundle.outlet import Outlet
+from lbctl.bundle.lines import Form, LineSplitter, prefixed
+from lbctl.bundle.objects import line_of, objects, stamp
+from lbctl.bundle.outlet import Outlet, notice
 
 READ_BYTES = 1 << 16
 FIFO_BYTES = 1 << 18
@@ -49,19 +52,23 @@ class Source:
 
     __slots__ = ("descriptor", "heard_at", "name", "splitter")
 
-    def __init__(self, name: str, descriptor: int) -> None:
+    def __init__(self, name: str, descriptor: int, form: Form) -> None:
         self.name = name
         self.descriptor = descriptor
-        self.splitter = LineSplitter(name)
+        self.splitter = LineSplitter(form)
         self.heard_at = 0.0
 
 
 class Logd:
     """The loop. It sleeps in poll(2) until a program speaks, or one of two deadlines is due."""
 
-    def __init__(self, root: str, programs: tuple[str, ...], stdout: int) -> None:
+    def __init__(
+        self, root: str, programs: tuple[str, ...], stdout: int, *, is_json: bool = False
+    ) -> None:
         self._root = root
-        self._outlet = Outlet(stdout, programs)
+        self._form_of: Callable[[str], Form] = objects if is_json else prefixed
+        self._own = self._form_of("logd")
+        self._outlet = Outlet(stdout, programs, say=_dropped if is_json else self._sentence)
         self._poller = select.poll()
         self._sources: dict[int, Source] = {}
         self._saved: dict[str, object] = {}
@@ -89,10 +96,10 @@ class Logd:
         try:
             descriptor = open_fifo(path)
         except OSError as error:
-            text = f"logd | {path}: {error.strerror}; what {program} says is not shown\n"
-            self._outlet.push("logd", text.encode())
+            text = f"{path}: {error.strerror}; what {program} says is not shown"
+            self._outlet.push("logd", self._own(text.encode()))
             return
-        self._sources[descriptor] = Source(program, descriptor)
+        self._sources[descriptor] = Source(program, descriptor, self._form_of(program))
         self._poller.register(descriptor, select.POLLIN)
 
     def _read(self, source: Source) -> int:
@@ -148,6 +155,15 @@ class Logd:
         self._outlet.drain(LAST_WORDS_S)
         self._save_counters(now_or_never=True)
 
+    def _sentence(self, dropped: Mapping[str, int]) -> bytes:
+        return self._own(notice(dropped).encode())
+
+
+def _dropped(dropped: Mapping[str, int]) -> bytes:
+    at, text = stamp(time.time()), notice(dropped)
+    fields = {"dropped": dropped}
+    return line_of(at, "logd", text, level="warning", kind="dropped", fields=fields).encode()
+
 
 def open_fifo(path: str) -> int:
     """
@@ -202,8 +218,9 @@ def main(argv: list[str]) -> NoReturn:
         with open(spec_path(root), encoding="utf-8") as stream:  # noqa: PTH123 (no pathlib here)
             spec = json.load(stream)
             programs = (*spec["programs"], *spec["on_demand"], *spec["tasks"])
+            is_json = spec.get("log_format") == "json"
     except (IndexError, OSError, ValueError, KeyError, TypeError) as error:
         sys.stderr.write(f"logd: reading RUN_DIR/bundle.json: {error!r}; nothing to do\n")
         sys.exit(EXIT_UNEXPECTED)
-    Logd(root, programs, stdout=1).run(wakeup)
+    Logd(root, programs, stdout=1, is_json=is_json).run(wakeup)
     os._exit(0)

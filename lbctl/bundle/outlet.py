@@ -14,6 +14,7 @@ import select
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Mapping
 
 CAPACITY_BYTES = 1 << 20
 BATCH_BYTES = 1 << 16
@@ -28,6 +29,15 @@ BLOCKED_AFTER_S = 1.0
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 Entry = tuple[str, bytes, int]
+#: How many lines of each program were dropped; the line that says so.
+Notice = Callable[[Mapping[str, int]], bytes]
+
+
+def notice(dropped: Mapping[str, int]) -> str:
+    """The sentence."""
+    by_program = ", ".join(f"{name} {count}" for name, count in dropped.items())
+    total = sum(dropped.values())
+    return f"dropped {total} lines ({by_program}) while nobody read the output"
 
 
 class Outlet:
@@ -43,10 +53,13 @@ class Outlet:
         names: tuple[str, ...],
         capacity: int = CAPACITY_BYTES,
         retry_s: float = RETRY_S,
+        *,
+        say: Notice,
     ) -> None:
         self._descriptor = descriptor
         self._capacity = capacity
         self._retry_s = retry_s
+        self._say = say
         self._changed = threading.Condition()
         self._entries: deque[Entry] = deque()
         self._queued_bytes = 0
@@ -120,7 +133,7 @@ class Outlet:
     def _write_forever(self) -> None:
         while True:
             batch, unsaid = self._take()
-            data = b"".join(entry[1] for entry in batch) if batch else _notice(unsaid)
+            data = b"".join(entry[1] for entry in batch) if batch else self._say(unsaid)
             written = self._write(data)
             with self._changed:
                 self._account(batch, unsaid, written, is_gone=written < len(data))
@@ -192,9 +205,3 @@ class Outlet:
 def _head(data: bytes, size: int) -> bytes:
     """The whole lines among the first *size* bytes."""
     return data if len(data) <= size else data[: data.rfind(b"\n", 0, size) + 1]
-
-
-def _notice(dropped: dict[str, int]) -> bytes:
-    by_program = ", ".join(f"{name} {count}" for name, count in dropped.items())
-    total = sum(dropped.values())
-    return f"logd | dropped {total} lines ({by_program}) while nobody read the output\n".encode()

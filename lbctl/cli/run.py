@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -19,7 +20,7 @@ from lbctl.cli.options import (
     RunDirOption,
     StateDirOption,
 )
-from lbctl.errors import LbctlError
+from lbctl.errors import EXIT_UNEXPECTED, LbctlError, ProblemsError
 from lbctl.launch.listening import begin
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -52,13 +53,18 @@ def run(
     from lbctl.bundle.notify import Notifier
     from lbctl.launch.configuration import Dirs
     from lbctl.launch.start import start
+    from lbctl.settings.early import log_format
 
     dirs = Dirs.at(Path(config_dir), Path(run_dir), Path(state_dir))
+    is_json = log_format(dirs.config.settings, os.environ) == "json"
+    warn = _warn_json if is_json else _warn
     try:
-        start(arguments or [], dirs, environ=os.environ, listening=listening, warn=_warn)
+        start(arguments or [], dirs, environ=os.environ, listening=listening, warn=warn)
     except LbctlError as error:
         # Between two tries "systemctl status" shows no line of the journal, but this.
         Notifier.given(os.environ).send(f"STATUS=not started: {' '.join(str(error).split())}")
+        if is_json:
+            raise _reported(error) from error
         raise
 
 
@@ -76,3 +82,23 @@ def _end(number: int, _frame: FrameType | None) -> NoReturn:
 
 def _warn(text: str) -> None:
     print(f"lbctl: warning: {text}", file=sys.stderr, flush=True)
+
+
+def _warn_json(text: str) -> None:
+    _tell("warning", text)
+
+
+def _reported(error: LbctlError) -> typer.Exit:
+    """As the command line does, a line for each problem."""
+    for one in error.problems if isinstance(error, ProblemsError) else (error,):
+        _tell("error", str(one))
+    return typer.Exit(error.exit_code or EXIT_UNEXPECTED)
+
+
+def _tell(level: str, text: str) -> None:
+    """As logd does from then on: one object a line."""
+    from lbctl.bundle.objects import line_of, stamp
+
+    line = line_of(stamp(time.time()), "lbctl", text, level=level, kind="start")
+    sys.stderr.buffer.write(line.encode("utf-8", "replace"))
+    sys.stderr.flush()

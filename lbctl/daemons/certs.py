@@ -6,6 +6,7 @@ import logging
 import sys
 from pathlib import Path
 
+from lbctl.bundle.saying import speak
 from lbctl.errors import LbctlError
 from lbctl.launch.recertify import recertify
 from lbctl.layout import RunDir
@@ -15,14 +16,14 @@ log = logging.getLogger(__name__)
 
 def main() -> int:
     """``python -m lbctl.daemons.certs RUN_DIR``, started by supervisord when somebody wants it."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    run = RunDir(Path(sys.argv[1]))
+    speak(run.spec)
     try:
-        verdict = recertify(RunDir(Path(sys.argv[1])))
+        verdict = recertify(run)
     except LbctlError as error:
         log.error("%s", error)
         return error.exit_code
-    for problem in verdict.problems:
-        log.error("%s; the certificates stay as they are", problem)
+    # What is wrong is in the verdict, and the agent tells it.
     for warning in verdict.warnings:
         log.warning("warning: %s", warning)
     return verdict.code

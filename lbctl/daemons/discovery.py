@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from lbctl.bundle.saying import speak
 from lbctl.daemons.discovery_http import Desk, build, serve
 from lbctl.discovery.hub import Hub
 from lbctl.discovery.open import Unusable, open_sources
@@ -34,8 +35,8 @@ END_S = 1.0
 
 def main() -> NoReturn:
     """``python -m lbctl.daemons.discovery RUN_DIR``."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     run = RunDir(Path(sys.argv[1]))
+    speak(run.spec)
     try:
         state = StateDir(Path(read_spec(run.spec).state_dir))
         asyncio.run(_live(read_generation(run), run, state))

@@ -8,7 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from lbctl.errors import EXIT_OK, EXIT_UNEXPECTED, LbctlError, Problem
+from lbctl.bundle.saying import speak
+from lbctl.errors import EXIT_UNEXPECTED, LbctlError, Problem
 from lbctl.follow.generation import Verdict, verdict_of, write_verdict
 from lbctl.launch.stage import stage
 from lbctl.layout import RunDir
@@ -18,9 +19,9 @@ log = logging.getLogger(__name__)
 
 def main() -> int:
     """``python -m lbctl.daemons.stage RUN_DIR``, started by supervisord when somebody wants it."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     began = time.monotonic()
     run = RunDir(Path(sys.argv[1]))
+    speak(run.spec)
     try:
         verdict = stage(run, os.environ)
     except LbctlError as error:
@@ -36,16 +37,9 @@ def main() -> int:
 
 
 def _say(verdict: Verdict) -> None:
-    for problem in verdict.problems:
-        log.error("%s", problem)
+    """What the agent does not: it tells what was refused and why, and what was brought in."""
     for warning in verdict.warnings:
         log.warning("warning: %s", warning)
-    if verdict.restart:
-        log.warning("with the next start alone: %s", ", ".join(verdict.restart))
-    if verdict.code == EXIT_OK:
-        log.info("generation %s, read in %.2f s", verdict.number, verdict.took_s)
-    else:
-        log.error("refused: all stays as it is")
 
 
 if __name__ == "__main__":

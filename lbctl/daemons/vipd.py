@@ -14,6 +14,7 @@ from typing import Any
 
 from lbctl.bundle.events import listen_stdio
 from lbctl.bundle.rpc import SupervisorClient
+from lbctl.bundle.saying import speak
 from lbctl.errors import EXIT_OK, EXIT_UNEXPECTED, LbctlError
 from lbctl.ha import links
 from lbctl.ha.assembly import Assembly
@@ -31,8 +32,8 @@ RESTART_PAUSE_S = 1.0
 
 def main() -> int:
     """``python -m lbctl.daemons.vipd RUN_DIR``, an event listener of supervisord."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     run = RunDir(Path(sys.argv[1]))
+    speak(run.spec)
     try:
         spec = read_spec(run.spec)
         if not spec.groups:

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 WRITE_AGAIN_S: Final = 10.0
 #: Of what is left out: the log gets no more of it at a time.
 _PROBLEMS_LOGGED: Final = 20
+_TROUBLE: Final = ("failing", "doubted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +148,19 @@ class Source:
         return [plain for _, plain in self._plain.values()]
 
     def _stand(self, state: Standing, error: str, wall: float) -> None:
-        """It stands so from now on; what is new of that is logged."""
+        """It stands so from now on; trouble and its end are told by the agent, the rest here."""
         before = self._state
         since = before.since if before.state == state else wall
         self._state = replace(before, state=state, error=error, since=since)
         if (before.state, before.error) == (state, error):
             return
         if state == "live":
-            log.info("%s", self._state.back(before, wall))
+            level = logging.DEBUG if before.state in _TROUBLE else logging.INFO
+            log.log(level, "%s", self._state.back(before, wall))
         else:
-            log.warning("%s", self._state.sentence(wall))
+            # Another error of the same trouble is new to nobody but who looks for its cause.
+            level = logging.WARNING if before.state == state else logging.DEBUG
+            log.log(level, "%s", self._state.sentence(wall))
 
     def _counted(self, state: SourceState) -> SourceState:
         if self.heard is None:

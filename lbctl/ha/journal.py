@@ -76,8 +76,8 @@ class Journal:
             self._telling = None
         for event in self._events:
             if event.id > self._told_id:
-                fields = {f"lbctl_{key}": value for key, value in event.fields.items()}
-                log.info("%s: %s", event.kind, event.text, extra=fields)
+                extra = {name: getattr(event, name) for name in ("at", "kind", "text", "fields")}
+                log.info("%s: %s", event.kind, event.text, extra=extra)
         self._told_id = self._last_id
         self._news.set()
         self._news.clear()

@@ -267,6 +267,7 @@ class Life:
             ],
             "faults": [fault.what for fault in worth.faults],
             "severity": worth.severity,
+            "can_serve": self._can_serve,
             "link_up": self.link_up,
             "link_changes": self.link_changes,
             "transitions": keeper.transitions,
@@ -285,10 +286,16 @@ class Life:
             "advskew": self.engine.advskew,
             "faults": [fault.what for fault in worth.faults],
             "severity": worth.severity,
-            "can_serve": self._speaks and self.link_up and not self.is_moving and not worth.faults,
+            "can_serve": self._can_serve,
         }
 
     # Inside.
+
+    @property
+    def _can_serve(self) -> bool:
+        """Whether the other nodes may count on it."""
+        is_here = self._speaks and self.link_up and not self.is_moving
+        return is_here and not self._p.worth.faults
 
     async def _stop_now(self, why: str) -> None:
         # A move that is under way may be all that there is to do.

@@ -188,7 +188,10 @@ class Vipd:
         await asyncio.gather(*(life.stop(why) for life in self.lives))
 
     async def last_words(self) -> None:
-        """Whoever watches shall know how it ended."""
+        """Whoever watches shall know how it ended, and the other nodes that it is no MASTER."""
+        if self._greeter is not None:
+            self._greeter.changed()
+            self._greeter.turn()
         await self._c.journal.drained(_LAST_WORDS_S)
 
     def abandon(self) -> None:

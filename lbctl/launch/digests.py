@@ -33,6 +33,16 @@ _OWN = (
     ("haproxy", "stats", "bind"),
 )
 
+#: Keys that came after 0.1.0. While one has its default it is left out: a host of the version
+#: before has the same digest of the same lb.yaml, and an upgrade finds no difference that is none.
+_LATER = (
+    ("log",),
+    ("discovery", "kubernetes"),
+    ("api", "read_token_file"),
+    ("api", "tls"),
+    ("api", "rate_per_s"),
+)
+
 
 def digests(
     config: ConfigDir,
@@ -70,6 +80,13 @@ def _common(settings: Settings) -> dict[str, Any]:
         for section in sections:
             at = at[section]
         del at[name]
+    defaults: dict[str, Any] = plain(Settings())
+    for *sections, name in _LATER:
+        at, usual = common, defaults
+        for section in sections:
+            at, usual = at[section], usual[section]
+        if at[name] == usual[name]:
+            del at[name]
     return common
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import NoReturn
 
 from lbctl import __version__
@@ -107,6 +108,7 @@ def prepare(
     alike = _digests(dirs, settings, configuration.inputs, fit_host, request)
     known_not = unheard(settings, dirs.state)
     spec = _spec(dirs, facts, configuration, fit_host, alike, known_not)
+    spec = replace(spec, log_format=settings.log.format)
     with tree.writing("--run-dir", dirs.run.inputs):
         write_generation(dirs.run, generation_of(1, settings, configuration, dirs.run))
     tree.write(_last_files(dirs, configuration, fit_host, request, spec))

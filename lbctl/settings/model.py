@@ -280,6 +280,18 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """
+    What the bundle says on its output.
+
+    Attributes:
+        format: ``text``: a program's name and its line; ``json``: an object a line.
+    """
+
+    format: Literal["text", "json"] = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """
     All of lb.yaml.
@@ -291,6 +303,7 @@ class Settings:
         registry: see there.
         api: see there.
         syslog: see there.
+        log: see there.
         services: what is balanced, by :mod:`lbctl.settings.services`.
     """
 
@@ -303,4 +316,5 @@ class Settings:
     registry: Registry = field(default_factory=Registry)
     api: Api = field(default_factory=Api)
     syslog: Syslog = field(default_factory=Syslog)
+    log: Log = field(default_factory=Log)
     services: tuple[Service, ...] = ()

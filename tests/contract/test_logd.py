@@ -78,11 +78,15 @@ def spawn(run_dir: RunDir, stdout: int) -> subprocess.Popen[bytes]:
 
 @contextmanager
 def running(
-    tmp_path: Path, stdout: int, programs: tuple[str, ...] = ("web", "api")
+    tmp_path: Path,
+    stdout: int,
+    programs: tuple[str, ...] = ("web", "api"),
+    log_format: str = "text",
 ) -> Iterator[Logd]:
     run_dir = RunDir(tmp_path)
     run_dir.log.mkdir()
-    run_dir.spec.write_text(json.dumps({"programs": programs, "on_demand": [], "tasks": []}))
+    spec = {"programs": programs, "on_demand": [], "tasks": [], "log_format": log_format}
+    run_dir.spec.write_text(json.dumps(spec))
     for program in programs:
         os.mkfifo(run_dir.log_fifo(program), 0o600)
     fifos = {name: os.open(run_dir.log_fifo(name), os.O_RDWR) for name in programs}

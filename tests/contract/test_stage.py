@@ -104,7 +104,6 @@ def test_a_reading_that_finds_something_wrong_names_all_of_it_and_changes_nothin
     assert f"{site.bundle.config.haproxy_cfg}:3" in places
     assert f"{site.bundle.config.nginx_d}/site.conf:1" in places
     assert site.tasks.generation() == before
-    wait_until(lambda: "stage | refused: all stays as it is" in site.bundle.text(), 5, "a line")
     site.bundle.configure("haproxy: {procesess: 3}\nhttp: {bind: 3}\n")
     verdict = site.tasks.verdict()
     assert verdict.code == 12

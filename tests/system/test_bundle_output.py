@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from typing import IO, Any
 import pytest
 
 from lbctl.bundle.outlet import BATCH_BYTES, CAPACITY_BYTES
+from lbctl.errors import EXIT_CONFIG
 from lbctl.lab.hosts import Lab
 from lbctl.lab.wait import wait_until
 from tests.bundles import Bundle, members_of, status_of
@@ -35,6 +38,7 @@ COUNTED_S = 3.0
 _PREFIXED = re.compile(r"(agent|haproxy-\d\d|nginx|logd|vipd|ucarp) \| ")
 _ACCESS = re.compile(r'^haproxy-\d\d \| .*"GET / HTTP/1\.1"$')
 _TOLD = re.compile(r"^logd \| dropped (\d+) lines \(.*\) while nobody read the output$")
+_KEYS = {"at", "program", "level", "kind", "text", "fields"}
 _numbers = itertools.count()
 
 Tell = Callable[[str], None]
@@ -160,6 +164,45 @@ def test_file_gets_every_line_with_its_programs_name(bundle: Bundle, tell: Tell)
     assert sum(bool(_ACCESS.match(line)) for line in lines) >= asked
     assert (bundle.root / "err").read_text() == ""
     tell(f"{asked} answers, {len(lines)} lines, {back}, ended in {took_s:.2f} s")
+
+
+def test_in_json_every_line_is_an_object_and_no_change_is_told_twice(bundle: Bundle) -> None:
+    warned_of = {"processes": (os.cpu_count() or 1) + 1}
+    bundle.configure({"log": {"format": "json"}, "ha": {"engine": "native"}, "haproxy": warned_of})
+    process = bundle.start(VIP, PASSWORD)
+    bundle.wait_up()
+    wait_until(lambda: bundle.role() == "MASTER", 8, "MASTER")
+    bundle.kill_and_wait_restart("nginx", 5)
+    bundle.configure("ha: [\n")
+    os.kill(process.pid, signal.SIGHUP)
+    wait_until(lambda: "not reloaded" in bundle.text(), 8, "a word of the reload")
+    assert bundle.stop(STOP_S)[0] == 0
+    texts = [(bundle.root / name).read_text() for name in ("err", "out")]
+    said = [json.loads(line) for text in texts for line in text.splitlines()]
+
+    assert all(set(one) <= _KEYS and {"at", "program", "text"} <= set(one) for one in said)
+    assert {"lbctl", "haproxy-01", "vipd", "agent"} <= {one["program"] for one in said}
+    assert (said[0]["program"], said[0]["level"]) == ("lbctl", "warning")
+    (master,) = [one for one in said if "-> MASTER" in one["text"]]
+    assert master["fields"]["role"] == "MASTER"
+    (refused,) = [one for one in said if "not YAML" in one["text"]]
+    assert (refused["program"], refused["level"]) == ("agent", "warning")
+    (ended,) = [one for one in said if "ended unexpectedly" in one["text"]]
+    assert (ended["fields"]["program"], ended["level"]) == ("nginx", "warning")
+    assert PASSWORD not in bundle.text()
+
+
+def test_in_json_a_refused_start_tells_each_problem_in_an_object(bundle: Bundle) -> None:
+    bundle.configure("log: {format: json}\nha: {vhid: 300, advskw: 1}\n")
+    refusal = bundle.refusal(VIP, PASSWORD)
+    said = [json.loads(line) for line in refusal.said.splitlines()]
+
+    assert refusal.status == EXIT_CONFIG
+    assert refusal.printed == ""
+    assert [one["text"].partition(" ")[0] for one in said] == ["lb.yaml:2:", "lb.yaml:2:"]
+    assert {(one["program"], one["level"], one["kind"]) for one in said} == {
+        ("lbctl", "error", "start")
+    }
 
 
 def test_password_is_nowhere_to_be_seen(bundle: Bundle) -> None:

@@ -53,7 +53,7 @@ def test_sigterm_moves_the_vip_and_the_node_returns_as_backup(stage: Stage) -> N
     pair, master, backup, probe = stage.pair, stage.master, stage.backup, stage.probe
     short = SlowRequest(pair.client, VIP, ms=700)
     wait_connections(master, 1)
-    mark = probe.mark()
+    mark, said = probe.mark(), len(backup.text())
     assert master.stop() == 0
     stopped_s = (probe.mark() - mark) / 1e9
     probe.wait_answers(20, 1)
@@ -66,6 +66,7 @@ def test_sigterm_moves_the_vip_and_the_node_returns_as_backup(stage: Stage) -> N
     master.wait_role("BACKUP", START_S)
     assert pair.wait_settled(2) == (backup, master)  # equal advskew: no failing back
     assert stage.outage(back, PLANNED_MS, "the node returns")
+    assert "both MASTER" not in backup.text()[said:]
 
 
 def test_host_cut_off_is_replaced_and_one_of_two_masters_gives_way_when_healed(

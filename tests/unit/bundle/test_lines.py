@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbctl.bundle.lines import CUT_MARK, LINE_MAX_BYTES, LineSplitter
+from lbctl.bundle.lines import CUT_MARK, LINE_MAX_BYTES, LineSplitter, prefixed
 
 
 @pytest.mark.parametrize(
@@ -27,14 +27,14 @@ from lbctl.bundle.lines import CUT_MARK, LINE_MAX_BYTES, LineSplitter
     ],
 )
 def test_lines_of_at_most_four_bytes(chunk: bytes, out: bytes, has_rest: bool) -> None:
-    splitter = LineSplitter("web", limit=4)
+    splitter = LineSplitter(prefixed("web"), limit=4)
 
     assert splitter.feed(chunk) == out
     assert splitter.has_rest is has_rest
 
 
 def test_an_unfinished_line_is_ended_by_a_flush() -> None:
-    splitter = LineSplitter("web")
+    splitter = LineSplitter(prefixed("web"))
     splitter.feed(b"half")
 
     assert splitter.flush() == b"web | half\n"
@@ -42,7 +42,7 @@ def test_an_unfinished_line_is_ended_by_a_flush() -> None:
 
 
 def test_an_endless_line_does_not_grow_the_rest() -> None:
-    splitter = LineSplitter("web")
+    splitter = LineSplitter(prefixed("web"))
     out = b"".join(splitter.feed(b"x" * 65536) for _ in range(16))
 
     assert out.count(CUT_MARK + b"\n") == 16 * 65536 // LINE_MAX_BYTES - 1
@@ -51,7 +51,7 @@ def test_an_endless_line_does_not_grow_the_rest() -> None:
 
 @given(st.lists(st.text("ab\n", max_size=12).map(str.encode), max_size=8))
 def test_where_the_reads_cut_makes_no_difference(chunks: list[bytes]) -> None:
-    piecemeal, at_once = LineSplitter("p", limit=3), LineSplitter("p", limit=3)
+    piecemeal, at_once = (LineSplitter(prefixed("p"), limit=3) for _ in range(2))
     out = b"".join(piecemeal.feed(chunk) for chunk in chunks) + piecemeal.flush()
 
     assert out == at_once.feed(b"".join(chunks)) + at_once.flush()

@@ -34,7 +34,7 @@ def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def test_all_sources_down_for_ten_minutes_lose_nothing_and_come_back(
     state: StateDir, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     consul, docker = FakeProvider("consul", ONE), FakeProvider("docker", OTHER)
     async with running(make(state, consul, docker)) as hub:
         before = await has(hub)
@@ -155,6 +155,7 @@ async def test_a_watch_that_ends_or_hangs_is_begun_anew(state: StateDir) -> None
 async def test_that_all_services_are_gone_is_believed_after_five_minutes_of_it(
     state: StateDir, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     provider = FakeProvider("consul", ONE)
     async with running(make(state, provider)) as hub:
         await asyncio.sleep(10)

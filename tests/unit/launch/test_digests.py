@@ -15,7 +15,7 @@ from lbctl.ha.carp import Password
 from lbctl.launch.digests import digests
 from lbctl.launch.inputs import Inputs
 from lbctl.layout import ConfigDir
-from lbctl.settings.model import Check, Group, Ha, Haproxy, Settings, Stats
+from lbctl.settings.model import Check, Group, Ha, Haproxy, Log, Settings, Stats
 from lbctl.spec import GroupSpec
 from tests.specs import group_spec
 
@@ -75,6 +75,7 @@ def set_to(**values: object) -> Callable[[Node], None]:
         (lambda node: node.file("nginx.d/a.conf", ""), {"nginx.d"}),
         (set_to(certs={"a.pem": b"x"}), {"certs"}),
         (set_to(settings=ha(dead_ratio=4)), {"lb.yaml"}),
+        (set_to(settings=Settings(log=Log(format="json"))), {"lb.yaml"}),
         (set_to(settings=ha(track=("nginx", Check(name="x", link="e")))), {"lb.yaml"}),
         (set_to(group=group_spec(vhid=8)), {"addresses"}),
         (set_to(group=group_spec(addresses=("10.0.1.201/24",))), {"addresses"}),
@@ -105,6 +106,11 @@ def test_what_is_a_hosts_own_affair_is_in_none(
     change: Callable[[Node], None], tmp_path: Path
 ) -> None:
     assert is_changed(change, tmp_path) == set()
+
+
+def test_defaults_have_the_digest_that_0_1_0_made_of_them(tmp_path: Path) -> None:
+    """Else a pair tells of a difference while one of its hosts is upgraded."""
+    assert Node(tmp_path).digests()["lb.yaml"] == "ea025fa09120"
 
 
 def test_the_same_files_at_another_place_are_the_same(tmp_path: Path) -> None:

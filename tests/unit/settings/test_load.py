@@ -19,7 +19,7 @@ from lbctl.settings.plain import plain
 Load = Callable[..., Settings]
 Problems = Callable[..., list[str]]
 
-TOP = "user, ha, haproxy, http, apply, discovery, registry, api, syslog, services"
+TOP = "user, ha, haproxy, http, apply, discovery, registry, api, syslog, log, services"
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 The API's commands: handover, pause and resume, as operators ask for them.
 
 Owns their bodies and the record of who asked: the kernel knows that of a Unix socket's other end,
-and of TCP there is the address.
+and of TCP there is the address, and how the right was shown.
 What is done, and whether at all, is vipd's.
 """
 
@@ -12,12 +12,13 @@ import json
 import pwd
 import socket
 import struct
-from typing import Any
+from typing import Any, TypeGuard
 
 from aiohttp import web
 
 from lbctl.agent.agent import Agent
 from lbctl.agent.vipd import VipdClient, VipdRefusedError
+from lbctl.api.access import caller_of, right_of
 from lbctl.api.served import AGENT, is_over_tcp
 from lbctl.errors import EXIT_NOT_MASTER, VipdError
 from lbctl.spec import GroupSpec
@@ -32,11 +33,21 @@ WHY_MAX = 80
 
 async def handover(request: web.Request) -> web.Response:
     """Move the addresses to the peer; ``{"force": false}``."""
-    agent = request.app[AGENT]
     wanted = await asked(request, {"force": False})
     force = wanted["force"]
     if not isinstance(force, bool):
         raise web.HTTPBadRequest(reason='"force" is true or false')
+    return web.json_response(await hand_over(request, force=force))
+
+
+async def hand_over(request: web.Request, *, force: bool) -> dict[str, Any]:
+    """
+    The same; what vipd says of it, and who asked.
+
+    Raises:
+        VipdError: it was not done.
+    """
+    agent = request.app[AGENT]
     vipd, group = _vipd(agent, "handover")
     by = record(agent, request, "handover", " --force" if force else "")
     limit_s = group.drain_s + HANDOVER_EXTRA_S
@@ -44,14 +55,24 @@ async def handover(request: web.Request) -> web.Response:
         report = await vipd.handover(force=force, limit_s=limit_s)
     except VipdError as error:
         raise _recorded(agent, "handover", error) from None
-    return web.json_response({"report": report, "by": by})
+    return {"report": report, "by": by}
 
 
 async def pause(request: web.Request) -> web.Response:
     """The addresses are not to move; ``{"why": "", "for_s": null}``."""
-    agent = request.app[AGENT]
     wanted = await asked(request, {"why": "", "for_s": None})
-    why, for_s = wanted["why"], wanted["for_s"]
+    return web.json_response(await stay(request, why=wanted["why"], for_s=wanted["for_s"]))
+
+
+async def stay(request: web.Request, *, why: object, for_s: object) -> dict[str, Any]:
+    """
+    The same, of whatever was said.
+
+    Raises:
+        HTTPBadRequest: *why* is no line, or *for_s* no time.
+        VipdError: it was not done.
+    """
+    agent = request.app[AGENT]
     if not isinstance(why, str) or len(why) > WHY_MAX or not why.isprintable():
         raise web.HTTPBadRequest(reason=f'"why" is one line of at most {WHY_MAX} characters')
     if for_s is not None and not _is_duration(for_s):
@@ -63,11 +84,21 @@ async def pause(request: web.Request) -> web.Response:
         answer = await vipd.pause(by=by, why=why, for_s=for_s, limit_s=WORD_S)
     except VipdError as error:
         raise _recorded(agent, "pause", error) from None
-    return web.json_response({**answer, "by": by})
+    return {**answer, "by": by}
 
 
 async def resume(request: web.Request) -> web.Response:
     """They may move again; no body."""
+    return web.json_response(await move_again(request))
+
+
+async def move_again(request: web.Request) -> dict[str, Any]:
+    """
+    The same.
+
+    Raises:
+        VipdError: it was not done.
+    """
     agent = request.app[AGENT]
     vipd, _ = _vipd(agent, "resume")
     by = record(agent, request, "resume", "")
@@ -75,7 +106,7 @@ async def resume(request: web.Request) -> web.Response:
         answer = await vipd.resume(by=by, limit_s=WORD_S)
     except VipdError as error:
         raise _recorded(agent, "resume", error) from None
-    return web.json_response({**answer, "by": by})
+    return {**answer, "by": by}
 
 
 def _vipd(agent: Agent, what: str) -> tuple[VipdClient, GroupSpec]:
@@ -98,7 +129,7 @@ async def asked(request: web.Request, defaults: dict[str, Any]) -> dict[str, Any
     return {**defaults, **asked}
 
 
-def _is_duration(value: object) -> bool:
+def _is_duration(value: object) -> TypeGuard[float]:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return 1 <= value <= PAUSE_MAX_S
@@ -112,10 +143,12 @@ def record(agent: Agent, request: web.Request, what: str, more: str) -> str:
 
 
 def asker(agent: Agent, request: web.Request) -> tuple[str, dict[str, Any]]:
-    """Who asks: ``root@lb1``, ``10.0.0.7``; and what is recorded of him."""
+    """Who asks: ``root@lb1``, ``token (write) from 10.0.0.7``; and what is recorded of him."""
     if is_over_tcp(request):
-        address = request.remote or "somebody"
-        return address, {"address": address}
+        address, caller = request.remote or "somebody", caller_of(request)
+        is_page = caller is not None and caller.by == "page"
+        how = "page" if is_page else f"token ({right_of(request)})"
+        return f"{how} from {address}", {"address": address}
     uid, pid = _asker(request)
     return f"{_name_of(uid)}@{agent.spec.hostname}", {"uid": uid, "pid": pid}
 

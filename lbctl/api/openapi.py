@@ -26,6 +26,7 @@ _ERROR: Final[_Plain] = {
 }
 _OBJECT: Final[_Plain] = {"type": "object"}
 _TEXT: Final[_Plain] = {"type": "string"}
+_SSE: Final = "text/event-stream"
 _FLAG: Final[_Plain] = {"type": "boolean", "default": False}
 
 
@@ -36,14 +37,19 @@ def _answer(what: str, schema: _Plain, kind: str = "application/json") -> _Plain
 def _refusals(*codes: int) -> _Plain:
     said = {
         400: "It asks for what cannot be.",
+        404: "There is none of that name.",
         401: "Over TCP: no token, or not this one.",
+        403: "The token is to look only, or the page of another site sent it.",
         409: "It was not done, and everything stays as it is.",
         413: "The body is too long.",
+        421: "Over the Unix socket: sent to a name that is not this host's.",
+        429: "Over TCP: too many requests, or too many wrong tokens; `Retry-After` says when.",
         500: "Something unexpected.",
-        503: "A program that should answer does not.",
+        501: "This HAProxy has no exporter of its own.",
+        503: "A program that should answer does not; too many streams are open.",
     }
     schema = {"$ref": "#/components/schemas/Error"}
-    return {str(code): _answer(said[code], schema) for code in (401, *codes)}
+    return {str(code): _answer(said[code], schema) for code in (401, 421, 429, *codes)}
 
 
 def _get(summary: str, ok: _Plain, *codes: int, **more: Any) -> _Plain:
@@ -54,7 +60,7 @@ def _get(summary: str, ok: _Plain, *codes: int, **more: Any) -> _Plain:
 def _post(summary: str, body: _Plain | None, *codes: int) -> _Plain:
     what: _Plain = {
         "summary": summary,
-        "responses": {"200": _answer("Done.", _OBJECT), **_refusals(400, *codes, 500, 503)},
+        "responses": {"200": _answer("Done.", _OBJECT), **_refusals(400, 403, *codes, 500, 503)},
     }
     if body is not None:
         schema = {"type": "object", "additionalProperties": False, "properties": body}
@@ -93,9 +99,36 @@ _PAUSE: Final[_Plain] = {
 PATHS: Final[_Plain] = {
     "/healthz": _free("Whether the agent answers."),
     "/readyz": _free("Whether this node can serve.", 503),
-    "/metrics": _get("Figures, as Prometheus reads them.", _answer("Text.", _TEXT, "text/plain")),
+    "/metrics": _get(
+        "Figures, as Prometheus reads them: HAProxy's, of all processes together, and lbctl's own.",
+        _answer("Text.", _TEXT, "text/plain"),
+        400,
+        501,
+        503,
+        parameters=[
+            _query("process", {"type": "integer", "minimum": 1, "maximum": 4096}),
+            _query("set", {"const": "own"}),
+        ],
+    ),
     "/v1/status": _get("This node, and what it knows of the other.", _answer("All.", _OBJECT)),
-    "/v1/services": _get("Services, and their servers on all processes.", _answer("All.", _OBJECT)),
+    "/v1/live": _get(
+        "A stream: the node as it is (`snapshot`), then each `change` of it, and each `event`.",
+        _answer(
+            "Server-sent events; `change` has the keys of `snapshot` that differ.", _TEXT, _SSE
+        ),
+        503,
+    ),
+    "/v1/services": _get(
+        "Services, and their servers on all processes; with `name` one, and what its servers do.",
+        _answer("All.", _OBJECT),
+        404,
+        parameters=[_query("name", _TEXT)],
+    ),
+    "/v1/names": _get(
+        "How the name of a service or a server may go on.",
+        _answer("At most 200 of each.", _OBJECT),
+        parameters=[_query("prefix", _TEXT)],
+    ),
     "/v1/stats": _get(
         "HAProxy's statistics, of all processes.",
         {
@@ -116,6 +149,7 @@ PATHS: Final[_Plain] = {
             },
         },
         400,
+        503,
         parameters=[_query("since", _NUMBER), _query("limit", _NUMBER)],
     ),
     "/v1/openapi.json": _get("This description.", _answer("OpenAPI 3.1.", _OBJECT)),
@@ -133,11 +167,14 @@ PATHS: Final[_Plain] = {
 def description(version: str) -> _Plain:
     """All of it."""
     schemas = {"Error": _ERROR, **REGISTRY_COMPONENTS.get("schemas", {})}
-    schemes = {"token": {"type": "http", "scheme": "bearer"}}
+    schemes = {
+        "token": {"type": "http", "scheme": "bearer"},
+        "cookie": {"type": "apiKey", "in": "cookie", "name": "lbctl"},
+    }
     return {
         "openapi": "3.1.0",
         "info": {"title": "lbctl", "version": version},
-        "security": [{"token": []}],
+        "security": [{"token": []}, {"cookie": []}],
         "paths": {**PATHS, **REGISTRY_PATHS},
         "components": {**REGISTRY_COMPONENTS, "schemas": schemas, "securitySchemes": schemes},
     }

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lbctl.doctor.limits import Appetite, appetite_of
-from lbctl.doctor.row import Row, bad, of_problems, ok, unknown, whole
+from lbctl.doctor.row import Row, bad, of_problems, ok, unknown, warn, whole
 from lbctl.doctor.subject import Subject
 from lbctl.errors import LbctlError, Problem, ProblemsError
 from lbctl.haproxy.cfg import nothing_is_absent
 from lbctl.haproxy.version import HaproxyVersion
 from lbctl.launch import host
 from lbctl.launch.absent import only_on_the_master
+from lbctl.launch.access import access_warnings
 from lbctl.launch.configuration import HostFacts, Place, configure
 from lbctl.launch.ports import Claim, taken
 from lbctl.launch.rehearse import rehearse
@@ -97,6 +98,11 @@ def judge_settings(subject: Subject) -> list[Row]:
     path = subject.dirs.config.settings
     well = f"{path}: in order" if path.exists() else f"{path}: none, so the defaults"
     return whole("lb.yaml", subject.settings_problems) or [ok("lb.yaml", well)]
+
+
+def judge_access(subject: Subject) -> list[Row]:
+    """The API over TCP."""
+    return [warn("api", what) for what in access_warnings(subject.settings)]
 
 
 def judge_binds(files: Files, addresses: tuple[str, ...]) -> list[Row]:

@@ -107,7 +107,7 @@ def _account(subject: Subject) -> list[Row]:
 
 def file_rows(subject: Subject, environ: Mapping[str, str]) -> list[Row]:
     """The operator's files, and what of this host matters to what stands in them."""
-    rows = configuration.judge_settings(subject)
+    rows = configuration.judge_settings(subject) + configuration.judge_access(subject)
     files = configuration.Files()
     try:
         version = read_version()

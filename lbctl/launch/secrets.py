@@ -17,20 +17,39 @@ from typing import Any, Final
 from lbctl.discovery.url import load_pair
 from lbctl.errors import Problem, ValidationError
 from lbctl.files import read_bounded
+from lbctl.launch.access import access_warnings
 from lbctl.launch.collect import Collector
+from lbctl.settings.discovery import IN_CLUSTER, SERVICE_ACCOUNT
 from lbctl.settings.model import Settings
 
 _CONSUL: Final = "discovery.consul"
+_KUBERNETES: Final = "discovery.kubernetes"
 TOKENS: Final = (
     f"{_CONSUL}.token_file",
     "discovery.docker.report_to.token_file",
+    f"{_KUBERNETES}.token_file",
     "api.token_file",
+    "api.read_token_file",
 )
-_CA, _CERT, _KEY = (f"{_CONSUL}.{name}" for name in ("ca_file", "cert_file", "key_file"))
+_API_CERT, _API_KEY = "api.tls.cert_file", "api.tls.key_file"
+_TLS: Final = ("ca_file", "cert_file", "key_file")
+#: Who is asked with TLS: what is in these files is judged.
+_ASKED: Final = (_CONSUL, _KUBERNETES)
 #: Those that nobody else may know.
-_CLOSED: Final = (*TOKENS, _KEY)
+_CLOSED: Final = (*TOKENS, *(f"{one}.key_file" for one in _ASKED), _API_KEY)
 #: In the order of lb.yaml.
-SECRETS: Final = (TOKENS[0], _CA, _CERT, _KEY, *TOKENS[1:])
+SECRETS: Final = (
+    *(f"{_CONSUL}.{name}" for name in ("token_file", *_TLS)),
+    TOKENS[1],
+    *(f"{_KUBERNETES}.{name}" for name in ("token_file", *_TLS)),
+    *TOKENS[3:],
+    *(_API_CERT, _API_KEY),
+)
+#: Of a pod, where lb.yaml names no other: whoever starts lbctl may read them, if nobody else may.
+_OF_A_POD: Final = {
+    f"{_KUBERNETES}.token_file": "token",
+    f"{_KUBERNETES}.ca_file": "ca.crt",
+}
 
 #: It goes into a header: what may stand there without being quoted (RFC 9110, 5.5).
 _TOKEN: Final = re.compile(rb"[\x21-\x7e]+")
@@ -48,7 +67,11 @@ def read_secrets(settings: Settings) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for key in SECRETS:
         path = _named(settings, key)
-        content = None if path is None else collector.attempt(partial(_read, key, path))
+        content = (
+            _of_a_pod(settings, key)
+            if path is None
+            else collector.attempt(partial(_read, key, path))
+        )
         if content is not None:
             found[key] = content
     collector.raise_if_any()
@@ -57,8 +80,23 @@ def read_secrets(settings: Settings) -> dict[str, bytes]:
     return found
 
 
+def read_pair(settings: Settings) -> dict[str, bytes]:
+    """
+    The API's certificate and key alone, by key of lb.yaml; empty: without TLS.
+
+    Raises:
+        ValidationError: they cannot be used.
+    """
+    named = {key: path for key in (_API_CERT, _API_KEY) if (path := _named(settings, key))}
+    found = {key: _read(key, path) for key, path in named.items()}
+    if problems := [*_api_pair_problems(settings, found)]:
+        raise ValidationError(problems)
+    return found
+
+
 def secret_warnings(settings: Settings) -> Iterator[str]:
-    """Files that every user of this host may read."""
+    """Files that every user of this host may read, and what they hold that is worth a thought."""
+    yield from access_warnings(settings)
     for key in _CLOSED:
         path = _named(settings, key)
         try:
@@ -73,6 +111,16 @@ def _named(settings: Settings, key: str) -> str | None:
     """The path that stands in lb.yaml."""
     found: Any = reduce(getattr, key.split("."), settings)
     return None if found is None else str(found)
+
+
+def _of_a_pod(settings: Settings, key: str) -> bytes | None:
+    """None where this is none: it is looked at before it runs in one, too."""
+    if settings.discovery.kubernetes.url != IN_CLUSTER or key not in _OF_A_POD:
+        return None
+    try:
+        return _read(key, f"{SERVICE_ACCOUNT}/{_OF_A_POD[key]}")
+    except ValidationError:
+        return None
 
 
 def _read(key: str, path: str) -> bytes:
@@ -95,11 +143,25 @@ def _problems(settings: Settings, found: Mapping[str, bytes]) -> Iterator[Proble
         if key in found and not _TOKEN.fullmatch(found[key]):
             what = "must hold the token alone: one line of letters, digits and signs, no blanks"
             yield Problem(key, f"{_named(settings, key)}: {what}")
-    if _CA in found and (what := _ca_problem(found[_CA])):
-        yield Problem(_CA, f"{_named(settings, _CA)}: holds no certificate: {what}")
-    if _CERT in found and (what := _pair_problem(found[_CERT], found.get(_KEY))):
-        where = f" with {_named(settings, _KEY)}" if _KEY in found else ""
-        yield Problem(_CERT, f"{_named(settings, _CERT)}{where}: no certificate and key: {what}")
+    if found.get(TOKENS[3]) is not None and found[TOKENS[3]] == found.get(TOKENS[4]):
+        what = f"holds the token of {TOKENS[3]}: whoever is to look only needs one of his own"
+        yield Problem(TOKENS[4], f"{_named(settings, TOKENS[4])}: {what}")
+    yield from _api_pair_problems(settings, found)
+    for asked in _ASKED:
+        ca, cert, key = (f"{asked}.{name}" for name in _TLS)
+        if ca in found and (what := _ca_problem(found[ca])):
+            yield Problem(ca, f"{_named(settings, ca)}: holds no certificate: {what}")
+        if cert in found and (what := _pair_problem(found[cert], found.get(key))):
+            where = f" with {_named(settings, key)}" if key in found else ""
+            of = f"{_named(settings, cert)}{where}"
+            yield Problem(cert, f"{of}: no certificate and key: {what}")
+
+
+def _api_pair_problems(settings: Settings, found: Mapping[str, bytes]) -> Iterator[Problem]:
+    if _API_CERT in found and (what := _pair_problem(found[_API_CERT], found.get(_API_KEY))):
+        where = f" with {_named(settings, _API_KEY)}" if _API_KEY in found else ""
+        of = f"{_named(settings, _API_CERT)}{where}"
+        yield Problem(_API_CERT, f"{of}: no certificate and key: {what}")
 
 
 def _ca_problem(pem: bytes) -> str:

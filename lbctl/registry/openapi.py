@@ -196,7 +196,10 @@ PATHS: Final[Schema] = {
                 },
                 "400": _error("Wrong, with every problem by its place; nothing was changed."),
                 "401": _error("Over TCP, without the token."),
+                "403": _error("The token is to look only, or another site's page sent it."),
                 "413": _error("Too large; nothing was changed."),
+                "421": _error("Over the Unix socket: sent to a name that is not this host's."),
+                "429": _error("Over TCP: more than `api.rate_per_s`; `Retry-After` says when."),
                 "503": _error("The store did not answer; what is served stays as it is."),
             },
         }

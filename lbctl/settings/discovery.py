@@ -10,6 +10,11 @@ from annotated_types import Ge, Le, MinLen
 
 Port = Annotated[int, Ge(1), Le(65535)]
 
+#: ``discovery.kubernetes.url`` of who runs in a pod.
+IN_CLUSTER = "in-cluster"
+#: What a pod is given there: ``token``, ``ca.crt``, ``namespace``.
+SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCheck:
@@ -143,6 +148,34 @@ class Docker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kubernetes:
+    """
+    Services of a Kubernetes cluster, by their EndpointSlices.
+
+    Attributes:
+        url: ``in-cluster``, ``https://10.0.0.1:6443``; None: not asked.
+        namespace: None: all of them.
+        selector: labels of the Services that are ours, as ``kubectl get -l`` has it; their slices
+            have the same.
+        token_file: file with the token, read again whenever it is used; None: the pod's own.
+        ca_file: authorities that the API server's certificate is judged by; None: the pod's, or
+            the host's own.
+        cert_file: this host's certificate, and its key in the same file or in *key_file*.
+        key_file: see there.
+        check: see there.
+    """
+
+    url: str | None = None
+    namespace: str | None = None
+    selector: Annotated[str, MinLen(1)] = "lbctl.enable=true"
+    token_file: str | None = None
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    check: SourceCheck = field(default_factory=SourceCheck)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Discovery:
     """
     Sources of services beside lb.yaml.
@@ -152,6 +185,7 @@ class Discovery:
         dns: see there.
         consul: see there.
         docker: see there.
+        kubernetes: see there.
         empty_s: a source that had services, and answers that there are none, is believed when it
             has said so for so long, seconds.
     """
@@ -160,6 +194,7 @@ class Discovery:
     dns: Dns = field(default_factory=Dns)
     consul: Consul = field(default_factory=Consul)
     docker: Docker = field(default_factory=Docker)
+    kubernetes: Kubernetes = field(default_factory=Kubernetes)
     empty_s: Annotated[float, Ge(0), Le(86400)] = 300.0
 
 
@@ -189,17 +224,38 @@ class Registry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApiTls:
+    """
+    TLS for the API over TCP.
+
+    Attributes:
+        cert_file: certificate and chain, and its key in the same file or in *key_file*; None: none.
+        key_file: see there.
+    """
+
+    cert_file: str | None = None
+    key_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
     """
     The HTTP API beside its Unix socket.
 
     Attributes:
         bind: ``127.0.0.1:9000``, ``:9000``; None: the Unix socket alone.
-        token_file: file with the token that every request over TCP must bring; needed by *bind*.
+        token_file: file with the token of those who may do everything; *bind* needs this one or
+            *read_token_file*.
+        read_token_file: file with the token of those who may look only.
+        tls: see there.
+        rate_per_s: requests a second of one address over TCP; four times as many at once.
     """
 
     bind: str | None = None
     token_file: str | None = None
+    read_token_file: str | None = None
+    tls: ApiTls = field(default_factory=ApiTls)
+    rate_per_s: Annotated[float, Ge(1), Le(10000)] = 50.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,19 +11,22 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from lbctl.settings import web_rules
+from lbctl.settings.discovery import IN_CLUSTER
 from lbctl.settings.model import Settings
 
 Said = str | None
 
 _EXAMPLES: Final = {
     "http": "http://127.0.0.1:{port}",
-    "https": "https://consul.example.com:{port}",
+    "https": "https://{name}.example.com:{port}",
     "tcp": "tcp://127.0.0.1:{port}",
     "unix": "unix:///run/{name}.sock",
 }
 _KV: Final = re.compile(r"[A-Za-z0-9._~:+@,=/-]+")
 _TABLE: Final = re.compile(r"[A-Za-z0-9._-]{3,255}")
 _REGION: Final = re.compile(r"[a-z0-9-]{1,40}")
+#: As Kubernetes has it (RFC 1123).
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SYSLOG: Final = re.compile(r"(?P<host>[^\[\]:]+|\[[^\[\]]*\])(:(?P<port>[1-9][0-9]{0,4}))?")
 #: The kernel's, sun_path without its end.
 _SOCKET_MAX_BYTES: Final = 107
@@ -37,6 +40,19 @@ def consul_problem(text: str) -> Said:
 def docker_problem(text: str) -> Said:
     """Where an Engine API is; ``tcp`` is HTTP, by Docker's own word for it."""
     return _base_problem(text, ("unix", "tcp", "http", "https"), "2375", "docker")
+
+
+def kubernetes_problem(text: str) -> Said:
+    """Where the API server is, or that the pod knows."""
+    if text == IN_CLUSTER:
+        return None
+    what = _base_problem(text, ("https", "http"), "6443", "kubernetes")
+    return f"{what}; in a pod: {IN_CLUSTER}" if what and what.startswith("must be") else what
+
+
+def namespace_problem(text: str) -> Said:
+    """As Kubernetes has it."""
+    return None if _NAMESPACE.fullmatch(text) else "must be the name of a namespace, as in default"
 
 
 def api_problem(text: str) -> Said:
@@ -159,14 +175,27 @@ VALUES: Final[Mapping[str, Callable[[str], Said]]] = {
     "discovery.docker.report_to.url": api_problem,
     "discovery.docker.report_to.token_file": web_rules.file_problem,
     "discovery.docker.report_to.table": word_problem,
+    "discovery.kubernetes.url": kubernetes_problem,
+    "discovery.kubernetes.namespace": namespace_problem,
+    "discovery.kubernetes.selector": word_problem,
+    **{
+        f"discovery.kubernetes.{name}": web_rules.file_problem
+        for name in ("token_file", "ca_file", "cert_file", "key_file")
+    },
     "registry.consul_prefix": kv_problem,
     "registry.dynamodb_table": table_problem,
     "registry.dynamodb_region": region_problem,
     "registry.dynamodb_endpoint": api_problem,
-    "api.token_file": web_rules.file_problem,
+    **{
+        f"api.{name}": web_rules.file_problem
+        for name in ("token_file", "read_token_file", "tls.cert_file", "tls.key_file")
+    },
     **{
         f"{source}.check.{name}": rule
-        for source in ("discovery.consul", "discovery.docker", "registry")
+        for source in (
+            *("discovery.consul", "discovery.docker", "discovery.kubernetes"),
+            "registry",
+        )
         for name, rule in (
             ("path", web_rules.check_path_problem),
             ("host", web_rules.host_port_problem),
@@ -186,11 +215,32 @@ MAPPINGS: Final[Mapping[str, Callable[[str], Said]]] = {"discovery.consul.tags":
 def api_is_guarded(settings: Settings) -> Said:
     """Whoever reaches the API may move addresses."""
     api = settings.api
-    if api.bind is None or api.token_file is not None:
+    if api.bind is None or api.token_file is not None or api.read_token_file is not None:
         return None
     return (
         f"api.bind = {api.bind!r}: anyone who reaches it could change what is served: set "
-        "api.token_file"
+        "api.token_file, or api.read_token_file where nobody is to change anything"
+    )
+
+
+def api_tokens_differ(settings: Settings) -> Said:
+    """One token cannot be both."""
+    api = settings.api
+    if api.read_token_file is None or api.read_token_file != api.token_file:
+        return None
+    return (
+        f"api.read_token_file = {api.read_token_file!r}: is api.token_file: whoever is to "
+        "look only needs a token of his own"
+    )
+
+
+def api_pair(settings: Settings) -> Said:
+    """A key is of no use without its certificate."""
+    tls = settings.api.tls
+    if tls.key_file is None or tls.cert_file is not None:
+        return None
+    return (
+        f"api.tls.key_file = {tls.key_file!r}: is the key of no certificate: set api.tls.cert_file"
     )
 
 
@@ -213,6 +263,27 @@ def consul_tls(settings: Settings) -> Said:
     if not given or consul.url is None or consul.url.startswith("https:"):
         return None
     return f"discovery.consul.url = {consul.url!r}: {' and '.join(given)} want https://"
+
+
+def kubernetes_pair(settings: Settings) -> Said:
+    """A key is of no use without its certificate."""
+    kubernetes = settings.discovery.kubernetes
+    if kubernetes.key_file is None or kubernetes.cert_file is not None:
+        return None
+    return (
+        f"discovery.kubernetes.key_file = {kubernetes.key_file!r}: is the key of no certificate: "
+        "set discovery.kubernetes.cert_file too"
+    )
+
+
+def kubernetes_tls(settings: Settings) -> Said:
+    """Certificates with a URL that speaks no TLS, and a token that everybody on the way reads."""
+    one = settings.discovery.kubernetes
+    files = {"token_file": one.token_file, "ca_file": one.ca_file, "cert_file": one.cert_file}
+    given = [f"discovery.kubernetes.{name}" for name, path in files.items() if path is not None]
+    if not given or one.url is None or not one.url.startswith("http:"):
+        return None
+    return f"discovery.kubernetes.url = {one.url!r}: {' and '.join(given)} want https://"
 
 
 def report_has_source(settings: Settings) -> Said:
@@ -243,11 +314,21 @@ def dnsmasq_has_names(settings: Settings) -> Said:
 
 #: The keys each looks at, and the rule.
 ACROSS: Final[tuple[tuple[tuple[str, ...], Callable[[Settings], Said]], ...]] = (
-    (("api.bind", "api.token_file"), api_is_guarded),
+    (("api.bind", "api.token_file", "api.read_token_file"), api_is_guarded),
+    (("api.read_token_file", "api.token_file"), api_tokens_differ),
+    (("api.tls.key_file", "api.tls.cert_file"), api_pair),
     (("discovery.consul.key_file", "discovery.consul.cert_file"), consul_pair),
     (
         ("discovery.consul.url", "discovery.consul.ca_file", "discovery.consul.cert_file"),
         consul_tls,
+    ),
+    (("discovery.kubernetes.key_file", "discovery.kubernetes.cert_file"), kubernetes_pair),
+    (
+        (
+            "discovery.kubernetes.url",
+            *(f"discovery.kubernetes.{name}" for name in ("token_file", "ca_file", "cert_file")),
+        ),
+        kubernetes_tls,
     ),
     (("discovery.docker.report_to.url", "discovery.docker.url"), report_has_source),
     (("registry.store", "discovery.consul.url"), registry_has_store),

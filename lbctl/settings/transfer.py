@@ -27,8 +27,9 @@ _AT_START: Final = (
     "discovery.docker.url",
     "discovery.hosts.dnsmasq",
     "discovery.hosts.dnsmasq_port",
-    "api",
+    "api.bind",
     "syslog",
+    "log",
 )
 
 
@@ -59,7 +60,7 @@ def settings_from_json(text: str) -> Settings:
 
 def restart_keys(old: Settings, new: Settings) -> tuple[str, ...]:
     """What differs between them and takes effect with the next start alone, by dotted key."""
-    return tuple(path for path in KEYS if _is_at_start(path) and _get(old, path) != _get(new, path))
+    return tuple(path for path in KEYS if is_at_start(path) and _get(old, path) != _get(new, path))
 
 
 def keeping(old: Settings, new: Settings, keys: tuple[str, ...]) -> Settings:
@@ -69,7 +70,7 @@ def keeping(old: Settings, new: Settings, keys: tuple[str, ...]) -> Settings:
     return new
 
 
-def _is_at_start(path: str) -> bool:
+def is_at_start(path: str) -> bool:
     return any(path == one or path.startswith(f"{one}.") for one in _AT_START)
 
 

@@ -57,7 +57,7 @@ async def rest_of(reader: asyncio.StreamReader) -> bytes:
 async def test_who_does_not_end_his_question_is_hung_up_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lbctl.api.gate.HEAD_S", 0.1)
+    monkeypatch.setattr("lbctl.api.visitors.HEAD_S", 0.1)
 
     async def use(opened: Open) -> None:
         reader, writer = await opened()
@@ -85,7 +85,7 @@ async def test_a_connection_ends_with_its_answer(tmp_path: Path) -> None:
 async def test_more_than_there_is_room_for_are_hung_up_on_and_the_next_one_gets_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lbctl.api.gate.MOST", 2)
+    monkeypatch.setattr("lbctl.api.visitors.MOST", 2)
 
     async def use(opened: Open) -> None:
         first, writer = await opened()

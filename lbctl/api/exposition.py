@@ -1,65 +1,52 @@
 """
-Prometheus' text format: one collector for each part of the agent, asked anew each time.
+lbctl's own figures in Prometheus' text format: one collector for each part, asked anew each time.
 
-Names begin with ``lbctl_``, and say their unit at the end.
+Names begin with ``lbctl_``, and say their unit at the end. What is judged, as who is MASTER, comes
+from the node's status, so that every view says the same. Counters whose labels are known stand at 0
+from the start: else nobody would see their first step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from lbctl.agent.agent import Agent
-from lbctl.discovery.state import SourceState
+from lbctl.api.exposition_changes import PARTS as CHANGES
+from lbctl.api.exposition_ha import PARTS as HA
+from lbctl.api.exposition_node import PARTS as NODE
+from lbctl.api.exposition_part import View
+from lbctl.api.scraper import Scrapes
 
-CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
-Part = Callable[[Agent], Iterable[Metric]]
+def exposition(
+    agent: Agent, status: Mapping[str, Any], refused: Mapping[str, int], scrapes: Scrapes
+) -> bytes:
+    """
+    Every figure of every part.
 
-
-def exposition(agent: Agent) -> bytes:
-    """Every figure of every part."""
+    Args:
+        status: as ``/v1/status`` says it.
+        refused: requests to the API, by reason.
+        scrapes: what became of HAProxy's part.
+    """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Of(agent))
+    registry.register(_Of(View(agent, status, refused, scrapes)))
     return generate_latest(registry)
 
 
 class _Of(Collector):
-    def __init__(self, agent: Agent) -> None:
-        self._agent = agent
+    def __init__(self, view: View) -> None:
+        self._view = view
 
-    def collect(self) -> Iterator[Metric]:
-        for part in PARTS:
-            yield from part(self._agent)
-
-
-def _discovery(agent: Agent) -> Iterator[Metric]:
-    states = agent.sources.states()
-    gauges: tuple[tuple[str, str, Callable[[SourceState], float]], ...] = (
-        ("up", "1: the source is in touch.", lambda one: one.is_in_touch),
-        ("services", "Services that it has.", lambda one: one.services),
-        ("servers", "Servers of these.", lambda one: one.servers),
-        (
-            "heard_timestamp_seconds",
-            "When it was last heard; 0: never.",
-            lambda one: one.heard_at or 0.0,
-        ),
-    )
-    for name, what, value in gauges:
-        gauge = GaugeMetricFamily(f"lbctl_discovery_{name}", what, labels=["source"])
-        for one in states:
-            gauge.add_metric([one.source], float(value(one)))
-        yield gauge
-    failures = CounterMetricFamily(
-        "lbctl_discovery_failures", "How often it was out of touch.", labels=["source"]
-    )
-    for one in states:
-        failures.add_metric([one.source], one.failures)
-    yield failures
+    def collect(self) -> Iterable[Metric]:
+        for part in (*NODE, *HA, *CHANGES):
+            yield from _with_something(part(self._view))
 
 
-PARTS: Final[tuple[Part, ...]] = (_discovery,)
+def _with_something(families: Iterator[Metric]) -> Iterator[Metric]:
+    return (one for one in families if one.samples)

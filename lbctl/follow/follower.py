@@ -23,6 +23,7 @@ from lbctl.follow.guard import Guard, Held
 from lbctl.follow.merge import OPERATOR
 from lbctl.follow.overrides import Overrides
 from lbctl.follow.pace import Backoff, Pace, Pacing
+from lbctl.follow.tally import Tally
 from lbctl.follow.world import World
 from lbctl.model.service import Snapshot
 
@@ -58,6 +59,7 @@ class Follower:
         self.base: Base | None = None
         self.last: dict[str, Any] | None = None
         self.failure: dict[str, Any] | None = None
+        self.tally = Tally()
         self.workers: Sequence[Mapping[str, Any]] = ()
         self.is_at_work = False
         self.on_reload: Callable[[], None] = lambda: None
@@ -292,6 +294,7 @@ class Follower:
     def _tell(self, applied: Applied) -> None:
         if applied.did != "nothing" or applied.failure:
             self.last = report.applied_record(applied, self._wall())
+        self.tally.count(applied, self._wall())
         processes = len(self.applier.fleet.answering)
         text = report.sentence(applied, processes)
         is_news = applied.failure != (self.failure or {}).get("what")

@@ -50,9 +50,12 @@ class Origin:
             self.port = server.server_port
             thread = threading.Thread(target=server.serve_forever, args=(0.02,))
             thread.start()
-            yield self
-            server.shutdown()
-            thread.join()
+            try:
+                yield self
+            finally:
+                # A test that fails is to end all the same.
+                server.shutdown()
+                thread.join()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,14 @@ from lbctl.agent.health import HealthChecks
 from lbctl.agent.hooks import HookRunner
 from lbctl.agent.hostnames import HostsFollower
 from lbctl.agent.inputs import Inputs
+from lbctl.agent.ledger import Book
 from lbctl.agent.nameserver import Nameserver
 from lbctl.agent.registration import Registration
+from lbctl.agent.sampler import Sampler, servers_in
 from lbctl.agent.sources import Sources
 from lbctl.agent.table import Note, ProgramTable
 from lbctl.agent.tasks import Tasks
+from lbctl.agent.traffic import Traffic
 from lbctl.agent.vipd import VipdClient
 from lbctl.errors import SupervisorError, UnreachableError, VipdError
 from lbctl.follow.follower import Follower
@@ -86,6 +90,10 @@ class Agent:
             discovery=self.sources.standing,
         )
         self.sources.on_standing = self.checks.on_discovery
+        self.sampler = Sampler(spec.processes, partial(servers_in, self.follower.applier.fleet))
+        self.traffic = Traffic(spec.processes)
+        self.book = Book(state, events)
+        self.stats_turn = asyncio.Lock()
         self.trouble: dict[str, str] = {}
         self._programs = programs
         self._sync_wanted = asyncio.Event()
@@ -109,6 +117,7 @@ class Agent:
                     self.sources.run(),
                     self.inputs.run(),
                     self._hosts.run(),
+                    self.traffic.run(),
                     *([self._hooks.run()] if self._hooks else []),
                 )
             ]
@@ -148,7 +157,8 @@ class Agent:
     def note(self, kind: str, text: str, fields: Mapping[str, Any]) -> None:
         """Record an event and log it."""
         self.events.append(kind, text, fields)
-        log.info("%s: %s", kind, text)
+        extra = {"kind": kind, "text": text, "fields": fields}
+        log.info("%s: %s", kind, text, extra=extra)
 
     def _note_programs(self, notes: Iterable[Note]) -> None:
         for note in notes:

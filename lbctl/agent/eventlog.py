@@ -15,7 +15,7 @@ import asyncio
 import json
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -93,6 +93,8 @@ class EventLog:
         self._kept: deque[Event] = deque(maxlen=KEPT)
         self._followers: set[asyncio.Event] = set()
         self.error: str | None = None
+        #: Recorded since this process started, by kind.
+        self.counts: Counter[str] = Counter()
         self._newest: dict[str, Event] = {}
         self._last_id = 0
         for event in read_events(history)[0] if history else ():
@@ -106,6 +108,7 @@ class EventLog:
     ) -> Event:
         """Record an event; *at* is for one that others saw happen."""
         self._last_id += 1
+        self.counts[kind] += 1
         when = self._wall() if at is None else at
         event = Event(self._last_id, when, self._node, kind, text, dict(fields or {}))
         self._remember(event)

@@ -130,8 +130,9 @@ class Inputs:
         async with self._lock:
             verdict = await self._tasks.run("stage")
             if verdict.number is None:
-                said = "; ".join(str(problem) for problem in verdict.problems)
-                self._note("reload", f"not reloaded, asked for by {by}: {said}", {"by": by})
+                problems = [str(problem) for problem in verdict.problems]
+                what = f"not reloaded, asked for by {by}: {'; '.join(problems)}"
+                self._note("reload", what, {"by": by, "problems": problems})
                 return Reload(verdict)
             generation = read_generation(self._run)
             why = f"{by} asked for it" if force else ""

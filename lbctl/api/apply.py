@@ -7,33 +7,75 @@ Owns the bodies, and the record of who asked; what is done is the follower's.
 from __future__ import annotations
 
 import time
-from typing import Final, cast, get_args
+from typing import Any, Final, cast, get_args
 
 from aiohttp import web
 
+from lbctl.agent.agent import Agent
+from lbctl.agent.doing import look_at
 from lbctl.api.commands import asked, record
 from lbctl.api.served import AGENT
 from lbctl.errors import UsageError
 from lbctl.follow import servers
+from lbctl.model.names import backend_name
 from lbctl.model.target import AS_CONFIGURED, Admin
 
 _ADMINS: Final = frozenset(get_args(Admin))
 
 
 async def services(request: web.Request) -> web.Response:
-    """Every service with its servers, as all processes have them now."""
+    """
+    Every service with its servers, as all processes have them now.
+
+    ``?name=``: that one alone, and what each of its servers does.
+    """
     agent = request.app[AGENT]
-    await agent.follower.look()
-    return web.json_response(
-        {"services": servers.services(agent.follower), "apply": agent.follower.status()}
-    )
+    if "name" in request.query:
+        found = [await one_service(agent, request.query["name"])]
+    else:
+        await agent.follower.look()
+        found = servers.services(agent.follower)
+    return web.json_response({"services": found, "apply": agent.follower.status()})
+
+
+async def one_service(agent: Agent, name: str) -> dict[str, Any]:
+    """
+    A service by its name, or its backend's, as :func:`servers.services` has it.
+
+    Each of its servers has ``traffic`` beside it: :mod:`lbctl.agent.doing`, or null.
+
+    Raises:
+        HTTPNotFound: there is none.
+    """
+    known = servers.named(agent.follower, name)
+    if known is None:
+        raise web.HTTPNotFound(reason=f"{name[:100]!r}: no such service")
+    looks, doing = await look_at(agent.spec.processes, backend_name(known))
+    found = servers.services(agent.follower, known, looks)
+    if not found:
+        raise web.HTTPNotFound(reason=f"{name[:100]!r}: no such service any more")
+    for row in found[0]["servers"]:
+        row["traffic"] = doing.get(row["server"])
+    return found[0]
 
 
 async def server(request: web.Request) -> web.Response:
     """A server's state or weight; ``{"server": "hello/a", "admin": "drain", "weight": null}``."""
-    agent = request.app[AGENT]
     wanted = await asked(request, {"server": "", "admin": None, "weight": None})
-    name, admin, weight = wanted["server"], wanted["admin"], wanted["weight"]
+    return web.json_response(await set_server(request, **wanted))
+
+
+async def set_server(
+    request: web.Request, *, server: object, admin: object, weight: object
+) -> dict[str, Any]:
+    """
+    The same, of whatever was said; what became of it, and who asked.
+
+    Raises:
+        HTTPBadRequest: it is none of what can be said.
+        UsageError: there is no such server, or no such weight.
+    """
+    agent, name = request.app[AGENT], server
     if not isinstance(name, str) or not name or len(name) > 1000:
         raise web.HTTPBadRequest(reason='"server" is BACKEND/SERVER')
     if admin is not None and not (isinstance(admin, str) and admin in _ADMINS):
@@ -57,7 +99,7 @@ async def server(request: web.Request) -> web.Response:
         weight=weight,
         is_as_configured=is_as_configured,
     )
-    return web.json_response({"report": report, "by": by})
+    return {"report": report, "by": by}
 
 
 async def reload(request: web.Request) -> web.Response:

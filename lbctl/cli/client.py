@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -80,10 +80,25 @@ class ApiClient:
 
     def stream(self, path: str) -> Iterator[dict[str, Any]]:
         """Server-sent events, each one's data, until the agent ends."""
+        yield from (said for _, said in self.stream_events(path))
+
+    def stream_events(
+        self, path: str, on_open: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """
+        Server-sent events, kind and data, until the agent ends.
+
+        Args:
+            on_open: called when the agent has answered.
+        """
+        kind = ""
         with self._answer("GET", path, None, None, "text/event-stream") as response:
+            on_open()
             while line := response.readline():
-                if line.startswith(b"data: "):
-                    yield json.loads(line.removeprefix(b"data: "))
+                if line.startswith(b"event: "):
+                    kind = line.removeprefix(b"event: ").decode().strip()
+                elif line.startswith(b"data: "):
+                    yield kind, json.loads(line.removeprefix(b"data: "))
 
     def _ask(self, method: str, path: str, body: str | None, limit_s: float) -> Any:
         with self._answer(method, path, body, limit_s, "application/json") as response:

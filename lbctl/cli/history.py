@@ -14,7 +14,7 @@ import typer
 from lbctl.agent.eventlog import Event
 from lbctl.agent.history import KINDS, Span, read_history, spans
 from lbctl.cli.client import ApiClient
-from lbctl.cli.durations import duration, past
+from lbctl.cli.durations import past
 from lbctl.cli.events import line_of
 from lbctl.cli.options import (
     CONFIG_DIR,
@@ -25,6 +25,7 @@ from lbctl.cli.options import (
     StateDirOption,
 )
 from lbctl.errors import LbctlError, UnreachableError, UsageError
+from lbctl.glance.durations import duration
 from lbctl.layout import RunDir, StateDir
 
 SHOWN = 50

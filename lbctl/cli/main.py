@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "config": ("lbctl.cli.config", "config"),
     "migrate": ("lbctl.cli.migrate", "migrate"),
     "status": ("lbctl.cli.status", "status"),
+    "top": ("lbctl.cli.top", "top"),
     "stats": ("lbctl.cli.stats", "stats"),
     "events": ("lbctl.cli.events", "events"),
     "history": ("lbctl.cli.history", "history"),
@@ -45,6 +46,7 @@ COMMANDS: Final = {
     "resume": ("lbctl.cli.pause", "resume"),
     "registrator": ("lbctl.cli.registrator", "registrator"),
     "support": ("lbctl.cli.support", "support"),
+    "completion": ("lbctl.cli.completion", "completion"),
     "demo": ("lbctl.cli.demo", "demo"),
 }
 

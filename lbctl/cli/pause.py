@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lbctl.cli.client import ApiClient
-from lbctl.cli.durations import duration, moment, seconds_of
+from lbctl.cli.durations import seconds_of
 from lbctl.cli.options import (
     CONFIG_DIR,
     RUN_DIR,
@@ -18,8 +18,9 @@ from lbctl.cli.options import (
     RunDirOption,
     StateDirOption,
 )
-from lbctl.cli.others import Other, is_on, others
 from lbctl.errors import UnreachableError, UsageError
+from lbctl.glance.durations import duration, moment
+from lbctl.glance.others import Other, is_on, others
 from lbctl.layout import RunDir
 
 #: The nodes greet each other once a second, and at once after a change.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 from rich import box
@@ -22,6 +23,7 @@ from lbctl.cli.options import (
     RunDirOption,
     StateDirOption,
 )
+from lbctl.glance.figures import short
 from lbctl.layout import RunDir
 
 LIMIT_S = 15.0
@@ -29,13 +31,17 @@ _STYLE = {"up": "green", "down": "bold red", "drain": "yellow", "maint": "yellow
 
 
 def services(
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="This one alone, and what its servers do.")
+    ] = "",
     json_output: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     config_dir: ConfigDirOption = CONFIG_DIR,
     run_dir: RunDirOption = RUN_DIR,
     state_dir: StateDirOption = STATE_DIR,
 ) -> None:
     """Show every service with its servers: state, weight, and what is held back or refused."""
-    answer = ApiClient(RunDir(run_dir)).get("/v1/services", limit_s=LIMIT_S)
+    path = f"/v1/services?name={quote(name, safe='')}" if name else "/v1/services"
+    answer = ApiClient(RunDir(run_dir)).get(path, limit_s=LIMIT_S)
     if json_output:
         typer.echo(json.dumps(answer, indent=2))
     else:
@@ -64,6 +70,9 @@ def _table(answer: Mapping[str, Any]) -> Table:
     for title in ("service", "source", "server", "address", "state", "admin"):
         table.add_column(title, overflow="fold")
     table.add_column("weight", justify="right")
+    has_traffic = any("traffic" in row for one in answer["services"] for row in one["servers"])
+    for title in ("open", "rate/s", "5xx", "check") if has_traffic else ():
+        table.add_column(title, justify="left" if title == "check" else "right", overflow="fold")
     for service in answer["services"]:
         name = escape(service["name"])
         if service["state"] != "applied":
@@ -87,7 +96,14 @@ def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
         _styled(row["state"]),
         _styled(row["admin"]) + (f" [dim]by {escape(row['by'])}[/]" if row.get("by") else ""),
         row["weight"],
+        *(_traffic(row["traffic"] or {}) if "traffic" in row else ()),
     )
+
+
+def _traffic(doing: Mapping[str, Any]) -> tuple[str, ...]:
+    check = " ".join(str(doing[key]) for key in ("check", "check_said") if doing.get(key))
+    figures = (short(doing.get(key)) for key in ("sessions", "rate", "errors_5xx"))
+    return (*figures, escape(check or "-"))
 
 
 def _styled(word: str) -> str:

@@ -9,7 +9,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from lbctl.cli.durations import duration
+from lbctl.glance.durations import duration
 
 _STYLE = {"live": "green", "failing": "bold red", "doubted": "yellow", "starting": "yellow"}
 

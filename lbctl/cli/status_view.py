@@ -3,98 +3,84 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lbctl.cli.durations import duration, moment
 from lbctl.cli.events import line_of
-from lbctl.cli.hosts_view import addresses_table, groups_of, hosts_table, role_in_words
-from lbctl.cli.others import is_on, others
+from lbctl.cli.hosts_view import addresses_table, empty_table, hosts_table, styled
 from lbctl.cli.sources_view import sources_table
+from lbctl.glance.cell import Cell
+from lbctl.glance.durations import duration, moment
+from lbctl.glance.hosts import Group, groups_of, hosts
+from lbctl.glance.loud import headline, loud
+from lbctl.glance.others import others
+from lbctl.glance.programs import ProcessRow, ProgramRow, processes, programs
 
-_STATE_STYLE = {"RUNNING": "green", "FATAL": "bold red", "BACKOFF": "red", "EXITED": "red"}
-#: Findings that cost nothing as long as nothing else happens.
-_MILD = {"configuration differs", "version differs", "clock differs", "state dir"}
-_CARP_WORDS = {
+_CARP_WORDS: Final = {
     "sent": "{} advertisements sent",
     "transitions": "{} transitions",
 }
+_MARKS: Final = {"bad": "!! ", "warn": "! "}
 
 
 def draw(status: Mapping[str, Any], console: Console) -> None:
-    """Write *status*, as /v1/status has it, to *console*."""
-    ha = status["ha"]
-    console.print(_headline(status))
-    for line in _loud(ha or {}):
+    """Write *status*, as /v1/status has it, to *console*; what matters is its first paragraph."""
+    groups = hosts(status)
+    for group in groups:
+        console.print(f"vhid {group.vhid}: {escape(', '.join(group.addresses))}", style="bold")
+        console.print(hosts_table(group, console.width))
+    for line in _footer(status, groups):
         console.print(line)
-    for warning in status["warnings"]:
-        console.print(f"[yellow]! {escape(warning)}[/]")
-    console.print(
-        f"lbctl {escape(status['version'])}, node {escape(status['node'])}, "
-        f"up {duration(status['uptime_s'])}"
-    )
-    if ha is not None:
-        _draw_ha(status, ha, console)
-    console.print()
-    console.print(_programs(status["programs"]))
-    console.print()
-    if status["haproxy"]["processes"]:
-        console.print(_processes(status["haproxy"]))
+    if status["ha"] is not None:
         console.print()
+        _draw_ha(status["ha"], console)
+        console.print(addresses_table(status))
+    console.print()
+    console.print(_programs(programs(status)))
+    for line in _processes(status["haproxy"], processes(status)):
+        console.print(line)
     if status.get("discovery"):
-        console.print(sources_table(status["discovery"], time.time()))
         console.print()
+        console.print(sources_table(status["discovery"], time.time()))
+    console.print()
     for event in status["events"]:
         console.print(escape(line_of(event)), style="dim", overflow="fold")
 
 
+def _footer(status: Mapping[str, Any], groups: tuple[Group, ...]) -> Iterator[str]:
+    for cell in loud(status):
+        yield styled(Cell(_MARKS.get(cell.tone, "") + cell.text, cell.tone))
+    yield _headline(status)
+    rest = [host for group in groups[:1] for host in group.hosts if not host.is_own]
+    alike = [
+        f"configuration of {escape(one.name)}: {styled(one.configuration)}"
+        + (f", lbctl {styled(one.version)}" if one.version.tone == "warn" else "")
+        for one in rest
+    ]
+    up = f"up {duration(status['uptime_s'])}"
+    own = f"lbctl {escape(str(status['version']))}, node {escape(str(status['node']))}, {up}"
+    yield ", ".join([own, *alike])
+
+
 def _headline(status: Mapping[str, Any]) -> str:
-    node = f"[bold]{escape(status['hostname'])}[/]"
+    """``lb1  MASTER since 2026-11-20 14:03:07 (3 d 4 h): no other master heard``."""
+    said = headline(status)
+    line = f"[bold]{escape(status['hostname'])}[/]  {styled(said)}"
     ha = status["ha"]
-    if ha is None:
-        role = "[bold red]role unknown[/]" if status["ha_error"] else "no virtual IP"
-        return f"{node}  {role}"
-    groups = groups_of(ha)
-    if len(groups) > 1:
-        held = [f"vhid {one.get('vhid')} {one.get('role')}" for one in groups]
-        return f"{node}  {escape(', '.join(held))}"
-    why = f": {escape(ha['why'])}" if ha.get("why") else ""
-    return f"{node}  {role_in_words(ha, time.time())}{why}"
+    if ha is None or len(groups_of(ha)) > 1:
+        return line
+    since = ha.get("since")
+    if isinstance(since, int | float) and since > 0:
+        line += f" since {moment(since)} ({duration(max(0.0, time.time() - since))})"
+    return line + (f": {escape(ha['why'])}" if ha.get("why") else "")
 
 
-def _loud(ha: Mapping[str, Any]) -> Iterator[str]:
-    """What must be seen first: findings, a pause, faults."""
-    for finding in ha.get("findings") or ():
-        kind, text = str(finding.get("kind")), str(finding.get("text"))
-        if kind != "paused":
-            style = "bold yellow" if kind in _MILD else "bold red"
-            yield f"[{style}]!! {escape(kind)}: {escape(text)}[/]"
-    paused = ha.get("paused")
-    if isinstance(paused, Mapping) and is_on(paused):
-        until = f", until {moment(paused['until'])}" if paused.get("until") else ""
-        since = f" since {moment(paused['since'])}" if paused.get("since") else ""
-        why = f": {paused['why']}" if paused.get("why") else ""
-        text = escape(f"PAUSED by {paused.get('by') or '?'}{since}{until}{why}")
-        yield f"[bold red]!! {text}; the addresses do not move, a dead master is not replaced[/]"
-    faults = [str(fault) for group in groups_of(ha) for fault in group.get("faults") or ()]
-    for fault in dict.fromkeys(faults):
-        yield f"[bold red]! fault: {escape(fault)}[/]"
-
-
-def _draw_ha(status: Mapping[str, Any], ha: Mapping[str, Any], console: Console) -> None:
-    table = hosts_table(status)
-    console.print()
-    if table is not None:
-        console.print(table)
-        console.print()
-    console.print(addresses_table(status))
-    console.print()
-    if table is None:
+def _draw_ha(ha: Mapping[str, Any], console: Console) -> None:
+    if not others(ha):
         greets = others(ha) is not None
         what = "none has greeted this one" if greets else "not known: they do not greet each other"
         if kin := ha.get("kin"):
@@ -105,18 +91,9 @@ def _draw_ha(status: Mapping[str, Any], ha: Mapping[str, Any], console: Console)
         _draw_heard(group, console)
     if ha.get("scheduling"):
         console.print(escape(f"scheduling {ha['scheduling']}"))
-    for line in _checks(ha.get("checks") or status.get("checks") or ()):
-        console.print(f"[yellow]! {escape(line)}[/]")
     if ha.get("protection"):
         console.print(escape(str(ha["protection"])), style="dim")
-
-
-def _checks(checks: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Those that are not well; vipd knows one more state than the agent, which asks."""
-    for check in checks:
-        state = check.get("state") or ("well" if check.get("is_well") is True else "fault")
-        if state != "well":
-            yield f"check {check.get('name')}: {state}: {check.get('what') or 'no answer yet'}"
+    console.print()
 
 
 def _carp(group: Mapping[str, Any]) -> str:
@@ -158,41 +135,28 @@ def _peer(ha: Mapping[str, Any]) -> str:
     )
 
 
-def _programs(programs: list[Mapping[str, Any]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+def _programs(rows: tuple[ProgramRow, ...]) -> Table:
+    table = empty_table()
     for title in ("program", "state"):
         table.add_column(title)
     for title in ("pid", "up", "restarts"):
         table.add_column(title, justify="right")
-    for program in programs:
-        style = _STATE_STYLE.get(program["state"], "")
-        table.add_row(
-            program["name"],
-            f"[{style}]{program['state']}[/]" if style else program["state"],
-            str(program["pid"] or "-"),
-            duration(program["uptime_s"]),
-            "?" if program["restarts"] is None else str(program["restarts"]),
-        )
+    for one in rows:
+        restarts = "?" if one.restarts is None else str(one.restarts)
+        pid = str(one.pid or "-")
+        table.add_row(escape(one.name), styled(one.state), pid, duration(one.up_s), restarts)
     return table
 
 
-def _processes(haproxy: Mapping[str, Any]) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-        title=f"HAProxy {haproxy['version']}",
-        title_justify="left",
-    )
-    for title in ("process", "cpu", "statistics", "answers"):
-        table.add_column(title)
-    for process in haproxy["processes"]:
-        last = process["last_answer_s_ago"]
-        silent = "never answered" if last is None else f"silent for {duration(last)}"
-        table.add_row(
-            f"{process['number']:02d}",
-            "any" if process["cpu"] is None else str(process["cpu"]),
-            process["stats"],
-            "[green]yes[/]" if process["answers"] else f"[bold red]{silent}[/]",
-        )
-    return table
+def _processes(haproxy: Mapping[str, Any], rows: tuple[ProcessRow, ...]) -> Iterator[str]:
+    """One line when all of them answer, else one more for each that does not."""
+    if not rows:
+        return
+    well = [one for one in rows if one.is_well]
+    places = ", ".join(f"{one.listens} (CPU {one.cpu})" for one in well)
+    count = f"{len(well)} of {len(rows)} processes answer"
+    yield escape(f"HAProxy {haproxy['version']}: {count}{': ' if places else ''}{places}")
+    for one in rows:
+        if not one.is_well:
+            what = f"process {one.number:02d} on {one.listens}: {one.answers.text}"
+            yield styled(Cell(what, one.answers.tone))

@@ -8,14 +8,15 @@ address, or its name in HAProxy.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lbctl.errors import UsageError
 from lbctl.follow.fleet import Fleet, Member
 from lbctl.follow.follower import Follower
+from lbctl.follow.outlines import outlines
 from lbctl.follow.overrides import WEIGHT_MAX, Key
-from lbctl.haproxy.seen import SeenServer
+from lbctl.haproxy.seen import Seen, SeenServer
 from lbctl.model.address import bracketed
 from lbctl.model.names import backend_name, server_name
 from lbctl.model.service import Service
@@ -111,34 +112,48 @@ async def set_server(
     }
 
 
-def services(follower: Follower) -> list[dict[str, Any]]:
-    """Every service, wanted or in force, as the processes answered last."""
-    desired, fleet = follower.desired, follower.applier.fleet
-    wanted = desired.wanted()
-    held = {one.name: one for one in desired.guard.held}
+def named(follower: Follower, text: str) -> str | None:
+    """The service that *text*, its name or its backend's, means; None: there is none."""
+    names = {*follower.desired.wanted(), *follower.desired.applied}
+    if text in names:
+        return text
+    return next((name for name in names if backend_name(name) == text), None)
+
+
+def services(
+    follower: Follower, only: str | None = None, looks: Sequence[Seen] = ()
+) -> list[dict[str, Any]]:
+    """
+    Every service, wanted or in force, as the processes answered last.
+
+    Args:
+        only: this one alone.
+        looks: what the processes say now of its backend.
+    """
+    fleet = follower.applier.fleet
+    names = None if only is None else (only,)
     found = []
-    for name in sorted({*wanted, *desired.applied}):
-        service = wanted.get(name) or desired.applied[name]
-        refused = desired.left_out.get(name)
-        state, why = "applied", ""
-        if refused is not None:
-            state = "as before" if refused.serves_as_before else "left out"
-            why = refused.what
-        elif name in held:
-            state, why = "held", held[name].describe()
-        elif desired.applied.get(name) != service:
-            state = "waiting"
-        backend = backend_name(name)
+    for one, service in outlines(follower.desired, follower.overrides, names):
+        seen = (
+            [look.get(one.backend, {}) for look in looks]
+            if only is not None
+            else [_servers(member, one.backend) for member in fleet.answering]
+        )
         found.append(
             {
-                "name": name,
-                "backend": backend,
-                "sources": list(desired.sources_of(name)),
+                "name": one.name,
+                "backend": one.backend,
+                "sources": list(one.sources),
                 "mode": service.mode,
-                "routes": [_route(one) for one in service.all_routes],
-                "state": state,
-                "why": why,
-                "servers": _rows(fleet, backend, service, _said_by(follower, service)),
+                "routes": list(one.routes),
+                "state": one.state,
+                "why": one.why,
+                "servers": _rows(
+                    seen,
+                    {server_name(one.key): one.key for one in service.servers},
+                    _said_by(follower, service),
+                    is_open=bool(service.dns),
+                ),
             }
         )
     return found
@@ -157,14 +172,29 @@ def _said_by(follower: Follower, service: Service) -> dict[str, str]:
     return found
 
 
+def own_servers(follower: Follower, backend: str, looks: Iterable[Seen]) -> list[dict[str, Any]]:
+    """The servers of a backend of the operator's own, as those of a service."""
+    said_by = {key[1]: one.by for key, one in follower.overrides.items() if key[0] == backend}
+    return _rows([look.get(backend, {}) for look in looks], {}, said_by, is_open=True)
+
+
 def _rows(
-    fleet: Fleet, backend: str, service: Service, said_by: Mapping[str, str]
+    looks: Iterable[Mapping[str, SeenServer]],
+    keys: Mapping[str, str],
+    said_by: Mapping[str, str],
+    *,
+    is_open: bool,
 ) -> list[dict[str, Any]]:
-    """One for each server that is wanted or that a process has."""
-    keys = {server_name(one.key): one.key for one in service.servers}
+    """
+    One for each server that is wanted or that a process has.
+
+    Args:
+        keys: of those that are wanted, by HAProxy's name.
+        is_open: whatever a process has is wanted.
+    """
     by_name: dict[str, list[SeenServer]] = {name: [] for name in keys}
-    for member in fleet.answering:
-        for name, seen in _servers(member, backend).items():
+    for look in looks:
+        for name, seen in look.items():
             by_name.setdefault(name, []).append(seen)
     return [
         {
@@ -174,7 +204,7 @@ def _rows(
             "admin": _alike(one.admin for one in seen),
             "weight": _alike(str(one.weight) for one in seen),
             "state": _alike(_STATES.get(one.state, "?") for one in seen),
-            "is_wanted": name in keys or bool(service.dns),
+            "is_wanted": name in keys or is_open,
             "by": said_by.get(name, ""),
         }
         for name, seen in by_name.items()
@@ -184,13 +214,6 @@ def _rows(
 def _alike(words: Iterable[str]) -> str:
     """What all processes say; ``up, down`` where they differ; ``-``: none has it."""
     return ", ".join(dict.fromkeys(words)) or "-"
-
-
-def _route(route: Any) -> str:
-    port = f":{route.port}" if route.port else ""
-    words = [f"{route.host}{port}{route.path}"]
-    words += [f"{name}: {value}" for name, value in route.header.items()]
-    return ", ".join(word for word in words if word)
 
 
 def _servers(member: Member, backend: str) -> Mapping[str, SeenServer]:

@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from lbctl.cli.durations import duration, moment, past, seconds_of
+from lbctl.cli.durations import past, seconds_of
 from lbctl.errors import UsageError
+from lbctl.glance.durations import duration, moment
 
 
 @pytest.mark.parametrize(

@@ -127,20 +127,29 @@ def test_no_role_is_unknown_or_not_wanted(error: str | None, wanted: str) -> Non
 
 def test_both_hosts_stand_side_by_side() -> None:
     text = _drawn(_with(_other()))
+    lines = text.splitlines()
 
-    assert "lb1 (this host)" in text
-    assert "MASTER since" in _row(text, "role")
-    assert "BACKUP since" in _row(text, "role")
-    assert _row(text, "health").split() == ["health", "well", "well"]
-    assert "the same" in _row(text, "configuration")
-    assert "0.4 s ago" in _row(text, "heard")
+    assert lines[0] == "vhid 7: 10.0.1.201/32"
+    assert lines[1].split() == ["host", "role", "for", "holds", "health", "heard"]
+    assert lines[3].split()[:2] == ["lb1", "MASTER"]
+    assert lines[3].endswith("10.0.1.201   well     this host")
+    assert lines[4].split()[:2] == ["lb2", "BACKUP"]
+    assert lines[4].endswith("-            well     0.4 s ago")
+    assert "configuration of lb2: the same" in text
+
+
+def test_a_wide_terminal_shows_moments_and_versions() -> None:
+    row = _row(_drawn(_with(_other()), width=120), "lb2")
+
+    assert "2023-11-14 " in row
+    assert "1.0, ucarp" in row
 
 
 def test_a_drift_names_its_parts() -> None:
-    text = _drawn(_with(_other(digests={"haproxy.cfg": "xx", "certs": "bb"}, version="1.1")))
+    other = _other(digests={"haproxy.cfg": "xx", "certs": "bb"}, version="1.1")
+    text = _drawn(_with(other), width=130)
 
-    assert "differs: haproxy.cfg" in _row(text, "configuration")
-    assert "1.1, ucarp" in _row(text, "lbctl   ")
+    assert "configuration of lb2: differs: haproxy.cfg, lbctl 1.1, ucarp" in text
 
 
 @pytest.mark.parametrize(
@@ -148,9 +157,10 @@ def test_a_drift_names_its_parts() -> None:
     [
         ({"groups": [_group(faults=["nginx is FATAL"])]}, "fault: nginx is FATAL"),
         ({"groups": [_group(can_serve=False)]}, "cannot serve"),
-        ({"seen_s_ago": 9.0, "is_fresh": False}, "silent for 9.0 s"),
-        ({"is_fresh": False}, "and does not hear this host"),
-        ({"groups": []}, "does not have it"),
+        ({"seen_s_ago": 9.0, "is_fresh": False}, "SILENT for 9.0 s"),
+        ({"seen_s_ago": 9.0}, "!! lb2 is SILENT for 9.0 s: it is down, or cut off"),
+        ({"is_fresh": False}, "and does not"),
+        ({"groups": []}, "lb2      none "),
     ],
 )
 def test_what_is_wrong_with_the_other_host_is_told(more: dict[str, Any], wanted: str) -> None:
@@ -185,7 +195,8 @@ def test_a_silent_master_holds_nothing_for_sure() -> None:
     silent = _other(groups=[_group(role="MASTER")], seen_s_ago=60.0, is_fresh=False)
     text = _drawn(_with(silent, role="BACKUP", addresses=[{"address": "a", "present": False}]))
 
-    assert "last known: MASTER" in text
+    assert _row(text, "lb2").split()[1] == "MASTER?"
+    assert "not known" in _row(text, "lb2")
     assert _row(text, "a ").split()[1] == "not"
 
 
@@ -195,14 +206,14 @@ def test_why_it_moved_is_the_word_of_who_took_it_last() -> None:
     assert "lb1 resigned" in _row(_drawn(_with(newer)), "10.0.1.201/32")
 
 
-def test_findings_and_a_pause_are_loud_and_come_first() -> None:
+def test_findings_and_a_pause_are_loud_and_stand_below_the_hosts() -> None:
     findings = [{"kind": "both MASTER", "text": "lb2 [10.0.1.12] too"}, {"kind": "paused"}]
     paused = {"by": "root@lb1", "why": "disks", "since": 1_700_000_000.0, "until": 1_700_003_600.0}
     lines = _drawn(_with(_other(), findings=findings, paused=paused), width=200).splitlines()
 
-    assert lines[1] == "!! both MASTER: lb2 [10.0.1.12] too"
-    assert lines[2].startswith("!! PAUSED by root@lb1 since 2023-11-1")
-    assert lines[2].endswith(": disks; the addresses do not move, a dead master is not replaced")
+    assert lines[5] == "!! both MASTER: lb2 [10.0.1.12] too"
+    assert lines[6].startswith("!! PAUSED by root@lb1 since 2023-11-1")
+    assert lines[6].endswith(": disks; the addresses do not move, a dead master is not replaced")
 
 
 def test_no_pause_is_no_word() -> None:
@@ -220,8 +231,12 @@ def test_several_groups_have_a_line_each() -> None:
     other = _other(groups=[_group(), _group(8, "MASTER", why="no other master heard")])
     text = _drawn(_with(other, groups=[{}, second]), width=120)
 
-    assert text.startswith("lb1  vhid 7 MASTER, vhid 8 BACKUP")
-    assert "MASTER since" in _row(text, "vhid 8 ")
+    assert "\nlb1  vhid 7 MASTER, vhid 8 BACKUP\n" in text
+    assert text.splitlines()[5] == "vhid 8: 10.0.1.202/32"
+    assert [line.split()[:2] for line in text.splitlines()[8:10]] == [
+        ["lb1", "BACKUP"],
+        ["lb2", "MASTER"],
+    ]
     assert "no other master heard" in _row(text, "10.0.1.202/32")
     assert _row(text, "vhid 8 on eth0").startswith("vhid 8 on eth0 (10.0.1.11), ucarp")
 

@@ -1,7 +1,7 @@
 # lbctl: `make demo` shows it, `make test` proves it. Both set up what they need.
 
 .NOTPARALLEL:
-.PHONY: help setup setup-test demo test lint type unit contract system container hosts bench wheel clean
+.PHONY: help setup setup-test demo test lint type unit contract system container hosts bench docs wheel clean
 PYTEST = .venv/bin/pytest $(ARGS)
 
 help:
@@ -9,6 +9,7 @@ help:
 	@echo "                         ARGS='--engine native': the same with vipd's own CARP at 50 ms"
 	@echo "make test                everything: lint, types, imports, all tests"
 	@echo "make setup               what demo needs: Debian packages and .venv (test: setup-test)"
+	@echo "make docs                the documents as a site, in dist/site"
 	@echo "make lint type unit contract system container hosts bench wheel clean"
 
 setup:
@@ -50,6 +51,10 @@ bench: setup-test
 	bench/scale
 	bench/consul
 	bench/chaos --steps 100
+
+docs: setup-test
+	scripts/reference
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 
 wheel: setup
 	.venv/bin/pip wheel -q --no-deps -w dist .

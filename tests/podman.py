@@ -107,9 +107,9 @@ def podman() -> Podman:
 
 
 @contextmanager
-def alone(engine: Podman) -> Iterator[None]:
-    """Two test runs at once make an image once."""
-    with (engine.store / "lock").open("w") as lock:
+def alone(engine: Podman, name: str = "lock") -> Iterator[None]:
+    """Two test runs at once make an image once, or use what there can be one of."""
+    with (engine.store / name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

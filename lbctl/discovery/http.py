@@ -14,7 +14,14 @@ import json
 import os
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+)
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -58,12 +65,14 @@ class RefusedError(ProviderReplyError):
     Attributes:
         status: of HTTP.
         text: what it said, cut off.
+        after_s: when it wants to be asked again, seconds; 0: it does not say.
     """
 
-    def __init__(self, message: str, status: int, text: str) -> None:
+    def __init__(self, message: str, status: int, text: str, after_s: float = 0.0) -> None:
         super().__init__(message)
         self.status = status
         self.text = text
+        self.after_s = after_s
 
 
 class Client:
@@ -73,7 +82,7 @@ class Client:
     Args:
         name: of the source, for messages: ``consul``.
         url: ``http://10.0.0.5:8500``, ``unix:///run/docker.sock``; a path is put before all others.
-        token: sent as ``Authorization: Bearer``.
+        token: sent as ``Authorization: Bearer``; a function is asked for it at each question.
         tls: for ``https``.
         limit: connections at a time; who asks more at once waits.
 
@@ -86,7 +95,7 @@ class Client:
         name: str,
         url: str,
         *,
-        token: str | None = None,
+        token: str | Callable[[], str | None] | None = None,
         tls: TlsFiles | None = None,
         limit: int = 8,
     ) -> None:
@@ -96,9 +105,7 @@ class Client:
         self._socket = parts.path if parts.scheme == "unix" else None
         self._base = base_of(parts)
         self._limit = limit
-        self._headers = {"Accept-Encoding": "identity"}
-        if token:
-            self._headers["Authorization"] = f"Bearer {token}"
+        self._token = token
         self._ssl = ssl_context(name, tls) if parts.scheme == "https" else None
         self._session: aiohttp.ClientSession | None = None
 
@@ -172,6 +179,7 @@ class Client:
         *,
         timeout_s: float = TIMEOUT_S,
         silence_s: float | None = None,
+        opened: asyncio.Event | None = None,
     ) -> AsyncGenerator[Any, None]:
         """
         What each line of a stream says as JSON, as it comes; empty lines are left out.
@@ -181,6 +189,7 @@ class Client:
         Args:
             timeout_s: until the answer begins, seconds.
             silence_s: between two parts, seconds; None: it may be silent for ever.
+            opened: set when the answer begins, though it may say nothing yet.
 
         Raises:
             ProviderError: as :meth:`get_json`; in the middle of a line too.
@@ -189,10 +198,16 @@ class Client:
         with self._translated(f"GET {path}", timeout_s):
             session = self._opened()
             request = session.get(
-                self._base + path, params=params, timeout=timeout, allow_redirects=False
+                self._base + path,
+                params=params,
+                headers=self._headers(),
+                timeout=timeout,
+                allow_redirects=False,
             )
             async with _begun(request, timeout_s) as response:
                 await self._judge(response)
+                if opened is not None:
+                    opened.set()
                 async with aclosing(self._split(response, silence_s)) as found:
                     async for line in found:
                         yield line
@@ -230,7 +245,7 @@ class Client:
                 self._base + path,
                 params=params,
                 data=data,
-                headers=headers,
+                headers=self._headers(headers),
                 timeout=timeout,
                 allow_redirects=False,
             )
@@ -259,7 +274,8 @@ class Client:
         if where is not None and 300 <= status < 400:
             text = f"it redirects to {where[:_SHOWN_CHARS]!r}, which is not followed"
         message = f"{self._of(response)}: {status} {response.reason or 'no reason'}: {text}"
-        raise RefusedError(message, status, text)
+        after = response.headers.get("Retry-After", "")
+        raise RefusedError(message, status, text, float(after) if after.isdecimal() else 0.0)
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         found = bytearray()
@@ -317,10 +333,14 @@ class Client:
                 if self._socket is None
                 else aiohttp.UnixConnector(self._socket, limit=self._limit)
             )
-            self._session = aiohttp.ClientSession(
-                connector=connector, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()
-            )
+            jar = aiohttp.DummyCookieJar()
+            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=jar)
         return self._session
+
+    def _headers(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        token = self._token() if callable(self._token) else self._token
+        bearer = {"Authorization": f"Bearer {token}"} if token else {}
+        return {"Accept-Encoding": "identity", **bearer, **(more or {})}
 
     @contextmanager
     def _translated(self, asked: str, timeout_s: float) -> Iterator[None]:

@@ -9,6 +9,7 @@ from lbctl.discovery.base import Provider
 from lbctl.discovery.consul import ConsulProvider
 from lbctl.discovery.docker import DockerProvider
 from lbctl.discovery.hosts import HostsProvider
+from lbctl.discovery.kubernetes import KubernetesProvider
 from lbctl.errors import ConfigError, ProviderError
 from lbctl.model.service import Snapshot
 from lbctl.settings.discovery import Discovery
@@ -30,6 +31,11 @@ _PROVIDERS: Final[
         lambda one, has: DockerProvider(one.docker, has, tags=one.consul.tags),
     ),
     "hosts": (lambda one: one.hosts.path, lambda one, _: HostsProvider(one.hosts)),
+    "kubernetes": (
+        lambda one: one.kubernetes.url,
+        # Which of a pod's two addresses counts is which of a name's two does.
+        lambda one, has: KubernetesProvider(one.kubernetes, has, prefer=one.dns.prefer),
+    ),
 }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from lbctl.launch.privileges import Kind, Privileges, may
+from lbctl.settings.discovery import IN_CLUSTER, SERVICE_ACCOUNT
 from lbctl.settings.model import Settings
 
 _UNIX: Final = "unix://"
@@ -35,12 +36,26 @@ def source_warnings(settings: Settings, privileges: Privileges) -> Iterator[str]
     discovery = settings.discovery
     yield from _socket_warnings(_DOCKER, discovery.docker.url, privileges)
     yield from _socket_warnings("discovery.consul.url", discovery.consul.url, privileges)
+    yield from _token_warnings(settings, privileges)
     hosts = discovery.hosts.path
     if hosts is not None and not os.path.lexists(hosts):
         yield f"discovery.hosts.path: {hosts} is not there: it is read when it is"
     elif hosts is not None and not may(privileges, Kind.FINDER, "-r", hosts):
         who = privileges.account.name
         yield f"discovery.hosts.path: {hosts}: user {who} may not read it: chmod o+r {hosts}"
+
+
+def _token_warnings(settings: Settings, privileges: Privileges) -> Iterator[str]:
+    """A pod's token is another one every hour: whoever asks must read it himself."""
+    kubernetes = settings.discovery.kubernetes
+    default = f"{SERVICE_ACCOUNT}/token" if kubernetes.url == IN_CLUSTER else None
+    path = kubernetes.token_file or default
+    if kubernetes.url is None or path is None or not os.path.lexists(path):
+        return
+    if not may(privileges, Kind.FINDER, "-r", path):
+        who = privileges.account.name
+        what = f"user {who} may not read it: a token that is replaced there counts after a reload"
+        yield f"discovery.kubernetes.token_file: {path}: {what}"
 
 
 def _path_of(url: str | None) -> Path | None:

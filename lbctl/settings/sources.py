@@ -24,6 +24,7 @@ def sources_of(settings: Settings, *, has_registry: bool) -> tuple[str, ...]:
         "consul": discovery.consul.url is not None,
         "docker": discovery.docker.url is not None,
         "hosts": discovery.hosts.path is not None,
+        "kubernetes": discovery.kubernetes.url is not None,
         REGISTRY: has_registry or settings.registry.store != "sqlite",
     }
     return tuple(name for name, is_so in is_there.items() if is_so)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 
 from lbctl.discovery.http import Client
 from lbctl.discovery.url import TlsFiles, base_of, read_url, ssl_context, target_of
 from lbctl.errors import ConfigError
+from tests.pems import issue
 
 
 @pytest.mark.parametrize(
@@ -61,3 +64,13 @@ def test_what_tls_cannot_use_is_refused_without_its_secrets(tls: TlsFiles) -> No
         raised.value
     )
     assert "hunter2" not in str(raised.value) + repr(tls)
+
+
+def test_an_authority_of_ones_own_is_not_asked_for_what_it_need_not_have() -> None:
+    """Python 3.13 does so, and would believe no EKS."""
+    context = ssl_context("kubernetes", TlsFiles(ca=issue("own", is_authority=True).pem))
+    assert context is not None
+
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname

@@ -35,8 +35,10 @@ NO_VARIABLE = {"ha.groups", "services"}
 #: What a key is of no use without.
 NEEDED = {
     "api.bind": {"LBCTL_API_TOKEN_FILE": "/run/secrets/api"},
+    "api.tls.key_file": {"LBCTL_API_TLS_CERT_FILE": "/run/secrets/api.pem"},
     "discovery.consul.key_file": {"LBCTL_DISCOVERY_CONSUL_CERT_FILE": "/etc/lbctl/consul.pem"},
     "discovery.docker.report_to.url": {"LBCTL_DISCOVERY_DOCKER_URL": "tcp://127.0.0.1:2375"},
+    "discovery.kubernetes.key_file": {"LBCTL_DISCOVERY_KUBERNETES_CERT_FILE": "/etc/lbctl/lb.pem"},
     "discovery.hosts.dnsmasq": {"LBCTL_DISCOVERY_HOSTS_PATH": "/etc/hosts"},
 }
 

@@ -98,7 +98,7 @@ def test_services_limits_and_listeners_do_not_wait() -> None:
     assert restart_keys(old, new) == ()
     assert {path.partition(".")[0] for path in KEYS} == {
         *("user", "ha", "haproxy", "http", "apply"),
-        *("discovery", "registry", "api", "syslog", "services"),
+        *("discovery", "registry", "api", "syslog", "log", "services"),
     }
 
 
@@ -113,5 +113,5 @@ def test_rights_and_listeners_of_other_programs_wait_for_the_start() -> None:
 
     assert restart_keys(old, new) == (
         *("discovery.hosts.dnsmasq", "discovery.hosts.dnsmasq_port", "discovery.docker.url"),
-        *("api.bind", "api.token_file", "syslog.run"),
+        *("api.bind", "syslog.run"),
     )

@@ -8,7 +8,9 @@ Owns routes, status codes and JSON; what is said comes from :mod:`lbctl.agent`. 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -21,16 +23,20 @@ from lbctl.agent.agent import Agent
 from lbctl.agent.eventlog import KEPT, Event
 from lbctl.agent.status import stats, status, unready
 from lbctl.agent.vipd import VipdRefusedError
-from lbctl.api import apply, gate
+from lbctl.api import access, apply, gate, live
+from lbctl.api.access_login import form, login, logout
 from lbctl.api.commands import handover, pause, resume
-from lbctl.api.gate import one_question
+from lbctl.api.gate import one_question, with_room
 from lbctl.api.metrics import metrics
+from lbctl.api.metrics import prepare as prepare_metrics
+from lbctl.api.names import names
 from lbctl.api.openapi import openapi
+from lbctl.api.page.routes import routes as page_routes
 from lbctl.api.registry import register
 from lbctl.api.served import AGENT, format_asked
 from lbctl.api.served import error_response as _error
-from lbctl.api.tcp import only_with_token
 from lbctl.errors import EXIT_USAGE, LbctlError, UnreachableError, UsageError
+from lbctl.haproxy.table import Table
 
 #: A comment this often finds readers that went away, seconds.
 BEAT_S = 15.0
@@ -42,20 +48,29 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def build(agent: Agent) -> web.Application:
     """The application around *agent*."""
-    middlewares = [one_question, _errors_as_json, only_with_token]
+    middlewares = [one_question, _errors_as_json, access.guard, with_room]
     app = web.Application(middlewares=middlewares, client_max_size=64 * 1024)
-    gate.prepare(app)
     app[AGENT] = agent
+    access.prepare(app)
+    gate.prepare(app)
+    live.prepare(app)
+    prepare_metrics(app)
     app.add_routes(
         [
             web.get("/healthz", _healthz),
             web.get("/readyz", _readyz),
+            web.get(access.LOGIN, form),
+            web.post(access.LOGIN, login),
+            web.post(access.LOGOUT, logout),
             web.get("/v1/status", _status),
             web.get("/v1/stats", _stats),
-            web.get("/v1/events", _events),
+            # Without HEAD: aiohttp would send a stream's body with it.
+            web.get("/v1/events", _events, allow_head=False),
+            web.get("/v1/live", live.live, allow_head=False),
             web.get("/v1/services", apply.services),
+            web.get("/v1/names", names),
             web.get("/v1/openapi.json", openapi),
-            web.get("/metrics", metrics),
+            web.get("/metrics", metrics, allow_head=False),
             web.post("/v1/registry", register),
             web.post("/v1/server", apply.server),
             web.post("/v1/reload", apply.reload),
@@ -63,6 +78,7 @@ def build(agent: Agent) -> web.Application:
             web.post("/v1/handover", handover),
             web.post("/v1/pause", pause),
             web.post("/v1/resume", resume),
+            *page_routes(),
         ]
     )
     return app
@@ -83,6 +99,8 @@ async def _errors_as_json(request: web.Request, handler: _Handler) -> web.Stream
     try:
         return await handler(request)
     except web.HTTPException as error:
+        if error.status < 400:
+            raise
         return _error(error.status, f"{request.method} {request.path}: {error.reason}", EXIT_USAGE)
     except VipdRefusedError as error:
         more = {"report": dict(error.report)} if error.report else {}
@@ -114,10 +132,16 @@ async def _stats(request: web.Request) -> web.Response:
     wanted = format_asked(request, "json", "csv")
     table, errors = await stats(request.app[AGENT])
     if wanted == "csv":
-        return web.Response(text=table.to_csv(), content_type="text/csv")
-    return web.json_response(
-        {"columns": table.columns, "rows": list(table.records()), "errors": errors}
-    )
+        csv = await asyncio.to_thread(table.to_csv)
+        return web.Response(text=csv, content_type="text/csv")
+    return web.json_response(text=await asyncio.to_thread(_stats_as_json, table, errors))
+
+
+def _stats_as_json(table: Table, errors: Sequence[str]) -> str:
+    # Row by row: nobody else's turn comes within one call of the encoder.
+    rows = ", ".join(json.dumps(row) for row in table.records())
+    head = json.dumps({"columns": table.columns, "errors": errors})
+    return f'{head[:-1]}, "rows": [{rows}]}}'
 
 
 async def _events(request: web.Request) -> web.StreamResponse:

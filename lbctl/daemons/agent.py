@@ -18,6 +18,7 @@ from lbctl.api.server import build, serve
 from lbctl.api.tcp import serve_tcp
 from lbctl.bundle.events import listen_stdio
 from lbctl.bundle.rpc import SupervisorClient
+from lbctl.bundle.saying import speak
 from lbctl.errors import EXIT_OK, EXIT_UNEXPECTED, LbctlError
 from lbctl.layout import RunDir, StateDir
 from lbctl.spec import BundleSpec, read_spec
@@ -29,8 +30,8 @@ RESTART_PAUSE_S = 1.0
 
 def main() -> int:
     """``python -m lbctl.daemons.agent RUN_DIR``, an event listener of supervisord."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     run = RunDir(Path(sys.argv[1]))
+    speak(run.spec)
     try:
         asyncio.run(_live(read_spec(run.spec), run))
     except LbctlError as error:

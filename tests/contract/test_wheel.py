@@ -120,6 +120,16 @@ def test_conf_and_hooks_are_in_it_whole(installed: Installed) -> None:
     assert shipped_files() <= names
 
 
+def test_the_page_is_in_it_whole(installed: Installed) -> None:
+    page = ROOT / "lbctl" / "api" / "page"
+    files = [one for part in ("templates", "static") for one in (page / part).iterdir()]
+    with ZipFile(installed.wheel) as wheel:
+        names = set(wheel.namelist())
+
+    assert len(files) > 10
+    assert {str(path.relative_to(ROOT)) for path in files} <= names
+
+
 def test_the_installed_hooks_can_be_run(installed: Installed) -> None:
     conf, hooks = (Path(one) for one in json.loads(installed.run("python", "-I", "-c", SHARED)))
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from pathlib import Path
-from typing import Self, cast
 
 import pytest
 import yaml
 
-from lbctl.agent.agent import Agent
-from lbctl.api.exposition import exposition
-from lbctl.discovery.state import SourceState
 from lbctl.layout import ConfigDir
 from lbctl.settings.environment import SHORT
 from lbctl.settings.keys import KEYS, MEMBERS
@@ -75,27 +71,6 @@ def test_every_variable_that_is_named_is_read(name: str) -> None:
     read = {one for path in programs for one in _VARIABLE.findall(path.read_text("utf-8"))}
 
     assert set(_VARIABLE.findall(TEXTS[name])) - variables - read - _FOREIGN == set()
-
-
-class Asked:
-    """As much of an agent as its figures are of."""
-
-    @property
-    def sources(self) -> Self:
-        return self
-
-    def states(self) -> tuple[SourceState, ...]:
-        return (SourceState(source="consul", target="http://127.0.0.1:8500", since=0.0),)
-
-
-def test_every_figure_is_documented_and_every_documented_one_exists() -> None:
-    text = TEXTS[name_of(OPERATION)]
-    (section,) = re.findall(r"^## The HTTP API$(.*?)^## ", text, re.MULTILINE | re.DOTALL)
-    told = exposition(cast("Agent", Asked())).decode()
-
-    assert set(re.findall(r"`(lbctl_\w+)`", section)) == set(
-        re.findall(r"^(lbctl_\w+)\{", told, re.M)
-    )
 
 
 def events_of_sources() -> list[str]:

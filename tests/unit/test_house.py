@@ -22,7 +22,7 @@ PYTHON = sorted(
     [
         *(path for part in ("lbctl", "tests") for path in (ROOT / part).rglob("*.py")),
         ROOT / "hooks" / "vip-up",
-        *(ROOT / "bench" / name for name in ("processes", "hook", "footprint")),
+        *(ROOT / "bench" / name for name in ("processes", "hook", "footprint", "logd")),
         *(ROOT / "bench" / name for name in ("failover", "chaos", "reloads", "certificate")),
         ROOT / "vagrant" / "picture",
     ]
@@ -37,7 +37,7 @@ CONTRIBUTING_MAX_LINES = 110
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "manager", "data", "info", "misc", "common"}
 
 #: What costs a daemon memory, or the start of one time.
-HEAVY = {"jinja2", "rich", "supervisor", "typer", "yaml"}
+HEAVY = {"jinja2", "prometheus_client", "rich", "supervisor", "typer", "yaml"}
 
 #: A hook that imports more than built-in modules takes more than twice as long.
 HOOK_IMPORTS = {"_signal", "_socket", "os", "sys", "time"}
@@ -118,7 +118,7 @@ def test_every_command_takes_the_three_directories(command: str) -> None:
     assert taken.get("state_dir") == options.StateDirOption
 
 
-@pytest.mark.parametrize("daemon", ["vipd", "agent", "logd", "certs", "discovery"])
+@pytest.mark.parametrize("daemon", ["vipd", "agent", "logd", "certs", "discovery", "scrape"])
 def test_a_daemon_loads_nothing_heavy(daemon: str) -> None:
     code = f"import sys, lbctl.daemons.{daemon}; print(*sys.modules)"
     done = subprocess.run(

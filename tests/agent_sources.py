@@ -45,19 +45,29 @@ class Site:
     Attributes:
         provider: what discovery asks; named ``consul``.
         events: kind and text.
+        stood: how sources stood, each time that may have changed.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, patience_s: float = 0.0) -> None:
         self.run, self.state = RunDir(root), StateDir(root)
         self.run.api.mkdir()
         self.world = FakeWorld()
         self.events: list[tuple[str, str]] = []
+        self.stood: list[tuple[bool | None, str]] = []
         self.compile: Compile = compile_services
         self.programs = FakePrograms([Program(PROGRAM, PROGRAM, ProgramState.STOPPED)])
         self.provider = FakeProvider()
         overrides = Overrides(self.state.server_states)
         self.follower = Follower(self.world, overrides, backend_name, self._note)
-        self.sources = Sources(self.run, self.state, self.programs, self.follower, self._note)
+        self.sources = Sources(
+            self.run,
+            self.state,
+            self.programs,
+            self.follower,
+            self._note,
+            patience_s=patience_s,
+        )
+        self.sources.on_standing = lambda: self.stood.append(self.sources.standing())
         self.registration = Registration(self.run, self.sources, self.follower)
 
     def _note(self, kind: str, text: str, fields: Mapping[str, Any]) -> None:

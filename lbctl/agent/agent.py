@@ -53,6 +53,9 @@ SYNC_EVERY_S = 10.0
 #: supervisord tells of a start before it has a pid; events come in bursts.
 SYNC_AFTER_S = 0.05
 WATCH_AGAIN_S = 0.5
+#: An agent that comes back says of no source that it was never heard before the program discovery
+#: has told what it knows, unless that says nothing for so long, seconds.
+PATIENCE_S = 5.0
 #: More than vipd keeps: what it tells again after a reconnect is known.
 VIPD_EVENTS_KNOWN = 1024
 
@@ -74,7 +77,8 @@ class Agent:
         self.world = HostWorld(spec, run, programs)
         self.follower = Follower(self.world, overrides, backend_name, self.note)
         self._tasks = Tasks(run, programs)
-        self.sources = Sources(run, state, programs, self.follower, self.note)
+        wait_s = PATIENCE_S if self._is_back() else 0.0
+        self.sources = Sources(run, state, programs, self.follower, self.note, patience_s=wait_s)
         self.inputs = Inputs(
             spec, run, self.table, self._tasks, self.follower, self.note, self._renew, self.sources
         )
@@ -128,7 +132,7 @@ class Agent:
     def _say_what_starts(self) -> None:
         """Once in the life of a bundle, not in each of this process."""
         spec = self.spec
-        if any(event.at >= spec.started_at for event in self.events.since(0)):
+        if self._is_back():
             return
         held = f", vhid {spec.group.vhid}: {', '.join(spec.group.addresses)}" if spec.group else ""
         text = (
@@ -137,6 +141,10 @@ class Agent:
         )
         self.note("bundle", text, {"version": spec.version, "hostname": spec.hostname})
         self._say_what_changed()
+
+    def _is_back(self) -> bool:
+        """Whether an agent has lived before in this life of the bundle."""
+        return any(event.at >= self.spec.started_at for event in self.events.since(0))
 
     def _say_what_changed(self) -> None:
         recorded = self.events.newest("config")

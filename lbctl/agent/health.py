@@ -157,6 +157,8 @@ class HealthChecks:
     async def _tell_forever(self) -> None:
         while not self._is_stopping():
             self._news.clear()
+            # Time alone may have decided it.
+            self.on_discovery()
             await self._tell()
             try:
                 async with asyncio.timeout(self._tell_every_s):

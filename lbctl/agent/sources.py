@@ -44,7 +44,13 @@ Note = Callable[[str, str, Mapping[str, Any]], None]
 
 
 class Sources:
-    """Lives on the agent's loop."""
+    """
+    Lives on the agent's loop.
+
+    Args:
+        patience_s: so long a source of which nothing is saved does not count as missing, unless
+            the program has told of all of them: it may have in memory what is served already.
+    """
 
     def __init__(
         self,
@@ -55,6 +61,7 @@ class Sources:
         note: Note,
         *,
         wall: Callable[[], float] = time.time,
+        patience_s: float = 0.0,
     ) -> None:
         self.finder = Finder(programs)
         self.silence_s = _SILENCE_S
@@ -67,6 +74,9 @@ class Sources:
         self._follower = follower
         self._note = note
         self._wall = wall
+        self._patience_s = patience_s
+        self._waits_until = float("-inf")
+        self._is_told = False
         self._receiver = Receiver()
         self._troubles = Troubles()
         self._states: dict[str, SourceState] = {}
@@ -74,6 +84,7 @@ class Sources:
         # Who is asked, and whose services are served here.
         self._names: tuple[str, ...] = ()
         self._serving: tuple[str, ...] = ()
+        self._added: frozenset[str] = frozenset()
         self._has_registry = False
         self._silence = ""
         self._silent_since: float | None = None
@@ -100,8 +111,12 @@ class Sources:
         before, self._generation = self._generation, generation
         self._is_known.set()
         self._has_registry = self._has_registry or self._state_dir.registry.exists()
+        served = self._serving
         self._set_names()
+        if before is not None:
+            self._added |= {*self._serving} - {*served}
         if before is None:
+            self._waits_until = time.monotonic() + self._patience_s
             self._take_saved()
         for source in [*self._follower.desired.snapshots()]:
             if source != OPERATOR and source not in self._serving:
@@ -194,9 +209,12 @@ class Sources:
     async def _take(self, line: object) -> None:
         taken = self._receiver.take(line)
         if isinstance(taken, tuple):
+            # It begins with all that it has heard.
+            self._is_told = True
             self.take_states(taken)
         elif taken.snapshot.source in self._serving:
             self._offer(taken.snapshot)
+        self.on_standing()
         async with self._heard:
             self._heard.notify_all()
 
@@ -207,8 +225,6 @@ class Sources:
             self.on_settings()
         if dict(snapshot.names) != (dict(before.names) if before is not None else {}):
             self.on_names()
-        if before is None:
-            self.on_standing()
 
     def take_states(self, states: tuple[SourceState, ...]) -> None:
         """How all sources stand now; those that are not configured do not count."""
@@ -250,15 +266,23 @@ class Sources:
         return tuple(self._states[name] for name in self._names if name in self._states)
 
     def unheard(self) -> tuple[str, ...]:
-        """Sources that were never heard, and of which nothing is saved."""
+        """
+        Sources that were never heard, and of which nothing is saved.
+
+        One that a reload has added is none: what was served before it goes on.
+        """
+        return tuple(name for name in self._missing() if name not in self._added)
+
+    def _missing(self) -> tuple[str, ...]:
         known = self._follower.desired.snapshots()
         return tuple(name for name in self._serving if name not in known and name != REGISTRY)
 
     def standing(self) -> tuple[bool | None, str]:
-        """Whether all of them are known, if only from the disk; None: there are none."""
-        if not self._serving:
-            return None, ""
+        """Whether all are known, if only from the disk; None: there are none, or too early."""
         missing = self.unheard()
+        is_early = not self._is_told and time.monotonic() < self._waits_until
+        if not self._serving or (missing and is_early):
+            return None, ""
         return not missing, f"{', '.join(missing)}: not heard yet" if missing else ""
 
     def settings(self) -> dict[str, tuple[str, str]]:
@@ -271,7 +295,7 @@ class Sources:
     def warnings(self) -> list[str]:
         """What the operator should know, in sentences."""
         now = self._wall()
-        found = [f"{name}: not heard yet" for name in self.unheard() if name not in self._states]
+        found = [f"{name}: not heard yet" for name in self._missing() if name not in self._states]
         since = self._silent_since if self._names else None
         if since is not None and now - since > _GRACE_S:
             kept = "services stay as they are"

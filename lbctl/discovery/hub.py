@@ -157,6 +157,9 @@ class Hub:
                     async with asyncio.timeout(SILENCE_S):
                         snapshot = await anext(snapshots)
                     source.hear(snapshot, self._wall(), self._clock())
+                    if not source.is_on_disk:
+                        # Whoever is told and dies the next moment finds it there.
+                        source.write(self._clock())
                     self._wake()
         except ProviderError as error:
             return str(error)

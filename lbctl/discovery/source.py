@@ -74,6 +74,11 @@ class Source:
         more = getattr(self.provider, "facts", None)
         return replace(self._state, more=dict(more)) if isinstance(more, Mapping) else self._state
 
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether anything that it has said is, be it an older word."""
+        return self._on_disk_at > float("-inf")
+
     def hear(self, snapshot: Snapshot, wall: float, clock: float) -> None:
         """It has said *snapshot*: at once believed, unless everything is gone, unseen."""
         had = self.heard is not None and bool(self.heard.snapshot.services)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,6 +101,70 @@ async def test_a_source_that_was_never_heard_keeps_the_node_from_being_ready(
         site.provider.say()
         await until(lambda: not site.sources.unheard(), "heard, if only that it has nothing")
         assert site.sources.standing() == (True, "")
+
+
+@in_a_loop
+async def test_a_source_that_a_reload_adds_is_no_fault_of_a_node_that_serves(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path)
+    site.provider.fail()
+    async with site.discovery(), site.living(NOBODY):
+        await site.configure(CONSUL, 2)
+        await until(site.sources.states, "its state is known")
+        (warned,) = site.sources.warnings()
+
+        assert warned.startswith("consul")
+        assert site.sources.unheard() == ()
+        assert False not in [well for well, _ in site.stood]
+
+
+@in_a_loop
+async def test_an_agent_that_comes_back_is_at_fault_for_nothing_that_discovery_still_knows(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path, patience_s=5.0)
+    site.provider.say(service("hello/v1", A))
+    async with site.discovery() as hub:
+        await until(lambda: hub.states()[0].state == "live", "it is heard")
+        site.provider.fail()
+        # As on a disk that is full.
+        site.state.snapshot("consul").unlink(missing_ok=True)
+        async with site.living():
+            await until(lambda: site.addresses() == [A], "the service is served")
+            await until(site.sources.states, "all is told")
+
+    assert {well for well, _ in site.stood} == {None, True}
+
+
+@in_a_loop
+@pytest.mark.parametrize("is_asked", [True, False])
+async def test_an_agent_that_comes_back_waits_for_discovery_and_for_no_longer_than_a_while(
+    tmp_path: Path, is_asked: bool
+) -> None:
+    site = Site(tmp_path, patience_s=60.0 if is_asked else 0.05)
+    site.provider.fail()
+    async with AsyncExitStack() as stack:
+        if is_asked:
+            await stack.enter_async_context(site.discovery())
+        await stack.enter_async_context(site.living())
+        await until(lambda: site.sources.standing()[0] is False, "at fault")
+
+    assert site.stood[0] == (None, "")
+    assert site.sources.standing() == (False, "consul: not heard yet")
+
+
+@in_a_loop
+async def test_several_sources_that_were_saved_are_at_no_time_a_fault(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    write_snapshot(site.state, Snapshot("consul", (service("hello/v1", A),), 5.0))
+    write_snapshot(site.state, Snapshot("docker", (service("other", B),), 5.0))
+    docker = Docker(url="unix:///run/docker.sock")
+    both = replace(CONSUL, discovery=replace(CONSUL.discovery, docker=docker))
+    async with site.living(both):
+        pass
+
+    assert set(site.stood) == {(True, "")}
 
 
 @in_a_loop

@@ -14,6 +14,7 @@ from lbctl.agent.eventlog import EventLog
 from lbctl.layout import RunDir
 from lbctl.programs import ProgramEvent, ProgramState
 from lbctl.spec import BundleSpec, GroupSpec
+from tests.agent_sources import generation
 from tests.fakes.programs import FakePrograms
 from tests.fakes.vipd import FakeVipd
 from tests.specs import bundle_spec
@@ -170,3 +171,14 @@ def test_supervisord_that_refuses_while_it_stops_is_no_news(
 
     assert len(warnings_of()) == 1
     assert warnings_of(ProgramEvent("", "", ProgramState.STOPPING)) == []
+
+
+def test_only_an_agent_that_comes_back_waits_for_what_discovery_knows(tmp_path: Path) -> None:
+    first = new_agent(tmp_path)
+    first.sources.configure(generation())
+    first.note("bundle", "it starts", {})
+    second = new_agent(tmp_path)
+    second.sources.configure(generation())
+
+    assert first.sources.standing() == (False, "consul: not heard yet")
+    assert second.sources.standing() == (None, "")

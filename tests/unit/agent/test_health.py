@@ -108,6 +108,19 @@ def test_what_discovery_lacks_is_told_without_being_asked_for(tmp_path: Path) ->
     ]
 
 
+def test_what_discovery_lacks_by_the_time_that_has_passed_is_told_too(tmp_path: Path) -> None:
+    known: list[tuple[bool | None, str]] = [(None, "")]
+    stage = Stage(tmp_path / "s", LINK, discovery=lambda: known[0])
+
+    async def use() -> None:
+        async with FakeVipd(tmp_path / "s") as vipd:
+            known[0] = False, "consul: not heard yet"
+            await until(lambda: vipd.told, "told of the fault")
+
+    live(stage, use)
+    assert stage.notes == ["check discovery has failed: consul: not heard yet"]
+
+
 def test_a_check_of_the_operators_may_have_that_name(tmp_path: Path) -> None:
     own = replace(WEB, name="discovery")
     stage = Stage(tmp_path / "s", own, discovery=lambda: (False, "not heard yet"))

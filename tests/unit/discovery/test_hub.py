@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lbctl.discovery.hub import PAUSE_FIRST_S, PAUSE_MOST_S, SILENCE_S
-from lbctl.discovery.saved import write_snapshot
+from lbctl.discovery.saved import read_snapshot, write_snapshot
 from lbctl.layout import StateDir
 from lbctl.model.service import Snapshot
 from tests.fakes.provider import FakeProvider
@@ -230,3 +230,18 @@ async def test_without_the_wait_an_empty_answer_is_believed_at_once(state: State
         gone = await has(hub)
 
     assert gone == {"consul": ()}
+
+
+@in_no_time
+async def test_what_a_source_says_first_is_on_disk_before_anybody_is_told(state: StateDir) -> None:
+    provider = FakeProvider()
+    provider.fail()
+    async with running(make(state, provider)) as hub, aclosing(hub.watch()) as updates:
+        await anext(updates)
+        provider.say(ONE)
+        while not (await anext(updates)).heard:
+            assert read_snapshot(state, "consul") is None
+        saved = read_snapshot(state, "consul")
+
+    assert saved is not None
+    assert saved.services == (ONE,)

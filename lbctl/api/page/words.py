@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 from typing import Final
 
-from lbctl.glance.durations import local
+from lbctl.glance.durations import duration, local
 
 #: Where there is nothing to say.
 NONE: Final = "\N{EN DASH}"
@@ -31,13 +31,8 @@ def age(seconds: object) -> str:
     if known is None:
         return NONE
     whole = max(0, int(known))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} m {whole % 60:02d} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+    # A page that counts on by itself has no tenths.
+    return f"{whole} s" if whole < 60 else duration(whole)
 
 
 def moment(at: object) -> str:

@@ -205,6 +205,11 @@ class RunDir:
         return self.root / "api" / "api.sock"
 
     @property
+    def scrape(self) -> Path:
+        """What HAProxy's processes said when metrics were last asked for."""
+        return self.root / "api" / "scrape"
+
+    @property
     def discovery_socket(self) -> Path:
         """Where the program ``discovery`` tells the agent what it finds."""
         return self.root / "api" / "discovery.sock"

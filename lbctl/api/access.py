@@ -50,7 +50,6 @@ BURST_S: Final = 4.0
 #: Until a generation is known.
 _PER_S: Final = 50.0
 _LOOKS: Final = frozenset({"GET", "HEAD"})
-_FORM: Final = "application/x-www-form-urlencoded"
 #: Between two events about wrong tokens, seconds: whoever sends them fills no log.
 _TOLD_EVERY_S: Final = 600.0
 
@@ -110,6 +109,16 @@ def csrf_token(request: web.Request) -> str:
     return "" if caller is None else _form_word(request, caller)
 
 
+def may_still_look(request: web.Request) -> bool:
+    """Whether what an open stream's request brought over TCP is a right by today's tokens."""
+    tokens, given = tokens_of(request), _bearer(request)
+    if given:
+        return tokens.right_of(_bytes(given)) is not None
+    network = network_of(request.remote or "")
+    cookie = request.cookies.get(COOKIE, "")
+    return tokens.right_of_cookie(cookie, network, time.time()) is not None
+
+
 def is_static(request: web.Request) -> bool:
     """Whether it is a file that is the same for everybody."""
     return request.method in _LOOKS and request.path in FILES
@@ -144,13 +153,13 @@ def tokens_of(request: web.Request) -> Tokens:
     return Tokens() if generation is None else Tokens.of(generation.secrets)
 
 
-def right_by_token(request: web.Request, given: bytes) -> Right:
+def right_by_token(request: web.Request, given: str) -> Right:
     """
     Raises:
         RefusedError: it is no token, or too many were brought that were none.
     """
     tokens, memory = tokens_of(request), request.app[_MEMORY]
-    right, network = tokens.right_of(given), network_of(request.remote or "")
+    right, network = tokens.right_of(_bytes(given)), network_of(request.remote or "")
     wait_s = memory.tries.judge(network, right is not None, time.monotonic())
     if wait_s:
         _tell(request, memory)
@@ -171,15 +180,20 @@ def _stranger(request: web.Request) -> Caller | None:
     _judge_pace(request, is_free=is_free)
     if is_free or request.path in (LOGIN, LOGOUT):
         return None
-    kind, _, given = request.headers.get("Authorization", "").partition(" ")
-    if kind.lower() == "bearer" and given.strip():
-        return Caller(right_by_token(request, _bytes(given.strip())), "token")
+    if given := _bearer(request):
+        return Caller(right_by_token(request, given), "token")
     cookie = request.cookies.get(COOKIE, "")
     network = network_of(request.remote or "")
     right = tokens_of(request).right_of_cookie(cookie, network, time.time())
     if right is None:
         raise RefusedError(401, "none", f"needs the token: {_wanted(request)}")
     return Caller(right, "page", cookie)
+
+
+def _bearer(request: web.Request) -> str:
+    """The token of a program; empty: none."""
+    kind, _, given = request.headers.get("Authorization", "").partition(" ")
+    return given.strip() if kind.lower() == "bearer" else ""
 
 
 def _neighbour(request: web.Request) -> Caller:
@@ -218,7 +232,7 @@ async def _judge_change(request: web.Request, caller: Caller | None) -> None:
 
 async def _judge_form(request: web.Request, caller: Caller) -> None:
     given = request.headers.get(FIELD_HEADER, "")
-    if not given and request.content_type == _FORM:
+    if not given and request.content_type == refusals.FORM:
         try:
             given = str((await request.post()).get(FIELD, ""))
         except (ValueError, LookupError):
@@ -246,4 +260,5 @@ def _tell(request: web.Request, memory: _Memory) -> None:
 
 
 def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
+    """Of whatever somebody has sent: each text has its own."""
+    return text.encode("utf-8", "surrogatepass")

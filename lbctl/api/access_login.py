@@ -38,15 +38,15 @@ async def form(request: web.Request) -> web.Response:
 async def login(request: web.Request) -> web.Response:
     """``POST /login``: a cookie, and on to where somebody wanted to go."""
     try:
-        fields = await request.post()
+        # Whoever has no token yet gets no more of aiohttp than this: no parts, no files.
+        fields = await request.post() if request.content_type == refusals.FORM else {}
     except (ValueError, LookupError) as error:
         raise web.HTTPBadRequest(reason="a form with the token is wanted") from error
     onward = onward_of(str(fields.get("next", "/")))
     if not is_over_tcp(request):
         return see(onward)
-    given = str(fields.get("token", "")).strip().encode("utf-8", "surrogateescape")
     try:
-        right = right_by_token(request, given)
+        right = right_by_token(request, str(fields.get("token", "")).strip())
     except RefusedError as refused:
         refused.what = "wrong token" if refused.why == "token" else refused.what
         refusals.count(request.app, refused.why, request.remote, refused.what)

@@ -88,7 +88,7 @@ def form_word(key: bytes, session: str) -> str:
     The word that a form of this session brings back (``csrf``).
 
     Args:
-        key: this process's own.
+        key: what this API alone knows.
         session: the cookie, or what stands for it.
     """
     return hmac.new(key, b"lbctl form 1 " + session.encode(), "sha256").hexdigest()

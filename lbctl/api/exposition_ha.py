@@ -87,7 +87,11 @@ def _health(groups: Sequence[_Group]) -> Iterator[Metric]:
 
 def _peers(peers: Sequence[Mapping[str, Any]], digests: Mapping[str, str]) -> Iterator[Metric]:
     now = time.time()
-    named = [((one["hostname"] or one["node"] or one["address"],), one) for one in peers]
+    by_name: dict[str, Mapping[str, Any]] = {}
+    for one in peers:
+        # A host that came back as another node is known twice for an hour, the freshest first.
+        by_name.setdefault(one["hostname"] or one["node"] or one["address"], one)
+    named = [((name,), one) for name, one in by_name.items()]
     up = [(name, one["is_fresh"]) for name, one in named]
     yield gauges("ha_peer_up", "1: the other node is heard.", ["peer"], up)
     seen = [(name, now - one["seen_s_ago"]) for name, one in named]

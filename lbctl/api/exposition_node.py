@@ -9,6 +9,7 @@ from prometheus_client.core import Metric
 
 from lbctl.agent.status import unready
 from lbctl.api.exposition_part import Part, View, counter, counters, gauge, gauges
+from lbctl.api.tcp import CERT_KEY
 from lbctl.haproxy.validity import not_after
 from lbctl.programs import ProgramState
 
@@ -49,7 +50,11 @@ def _checks(view: View) -> Iterator[Metric]:
 
 def _certificates(view: View) -> Iterator[Metric]:
     generation = view.agent.sources.generation
-    ends = {} if generation is None else {n: _end(pem) for n, pem in generation.certs.items()}
+    shown = {} if generation is None else dict(generation.certs)
+    if generation is not None and CERT_KEY in generation.secrets:
+        # The API's own as well: when it ends, nobody sees the others any more.
+        shown[CERT_KEY] = generation.secrets[CERT_KEY]
+    ends = {name: _end(pem) for name, pem in shown.items()}
     samples = [((name,), end) for name, end in ends.items() if end is not None]
     words = "When the certificate ends."
     yield gauges("certificate_not_after_timestamp_seconds", words, ["certificate"], samples)

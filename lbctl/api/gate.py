@@ -14,7 +14,7 @@ from typing import Final
 
 from aiohttp import web
 
-from lbctl.api import refusals
+from lbctl.api import access, refusals
 from lbctl.api.refusals import RefusedError
 from lbctl.api.served import is_over_tcp
 from lbctl.api.visitors import Visitor
@@ -25,6 +25,8 @@ STREAMS: Final = frozenset({"/v1/events", "/v1/live"})
 #: From the end of a question's head to that of its body, seconds.
 BODY_S: Final = 10.0
 _AGAIN_S: Final = 5.0
+#: A stream whose token was replaced, or whose session is over, ends within this, seconds.
+REVOKED_S: Final = 2.0
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _OPEN: Final[web.AppKey[Counter[str]]] = web.AppKey("streams", Counter)
@@ -42,7 +44,7 @@ async def one_question(request: web.Request, handler: _Handler) -> web.StreamRes
         return await handler(request)
     visitor = request.protocol
     if isinstance(visitor, Visitor):
-        visitor.asked()
+        visitor.asked(request.content)
         if request.can_read_body:
             loop = asyncio.get_running_loop()
             loop.call_later(BODY_S, visitor.end_slow, request.content)
@@ -61,7 +63,21 @@ async def with_room(request: web.Request, handler: _Handler) -> web.StreamRespon
         what = f"{STREAMS_MOST} streams are open, and no more are"
         return refusals.answer(request, RefusedError(503, "streams", what, _AGAIN_S))
     streams[request.path] += 1
+    judge = asyncio.ensure_future(_end_without_right(request))
     try:
         return await handler(request)
     finally:
+        judge.cancel()
         streams[request.path] -= 1
+
+
+async def _end_without_right(request: web.Request) -> None:
+    """A stream has no end of its own: whoever has lost his right is not to look on for days."""
+    while True:
+        await asyncio.sleep(REVOKED_S)
+        if access.may_still_look(request):
+            continue
+        refusals.count(request.app, "none", request.remote, f"{request.path}: the right is over")
+        if request.transport is not None:
+            request.transport.abort()
+        return

@@ -1,9 +1,15 @@
-"""What becomes of those who are refused: counted by reason, and told what was wanted."""
+"""
+What becomes of those who are refused: counted by reason, and told what was wanted.
+
+The first of each reason is a line of the log with its address, and then one in ten minutes: whoever
+asks a thousand times fills no log.
+"""
 
 from __future__ import annotations
 
 import logging
 import math
+import time
 from typing import Final
 
 from aiohttp import web
@@ -15,8 +21,14 @@ from lbctl.errors import EXIT_USAGE
 
 log = logging.getLogger(__name__)
 
+FORM: Final = "application/x-www-form-urlencoded"
 #: By reason, since the agent started; every reason is there from the beginning.
 REFUSED: Final[web.AppKey[dict[str, int]]] = web.AppKey("refused", dict)
+
+#: By reason, when it was last logged, monotonic seconds.
+_LOGGED: Final[web.AppKey[dict[str, float]]] = web.AppKey("refusals logged", dict)
+_LOGGED_EVERY_S: Final = 600.0
+_LOGGED_CHARS: Final = 200
 
 #: none: no token; token: none of the tokens; tries: too many wrong ones; right: a read token where
 #: something is changed; rate; host: a name that is not this API's; origin: the page of another;
@@ -49,12 +61,19 @@ class RefusedError(Exception):
 
 def prepare(app: web.Application) -> None:
     app[REFUSED] = dict.fromkeys(REASONS, 0)
+    app[_LOGGED] = dict.fromkeys(REASONS, float("-inf"))
 
 
 def count(app: web.Application, why: str, address: object, text: str) -> None:
     """*address*: of whoever is refused."""
     app[REFUSED][why] += 1
-    log.debug("refused (%s): %s: %s", why, address, text)
+    now = time.monotonic()
+    if now - app[_LOGGED][why] < _LOGGED_EVERY_S:
+        return
+    app[_LOGGED][why] = now
+    # A path may hold whatever somebody wants to see in the log.
+    plain = text if text.isprintable() else ascii(text)
+    log.info("refused (%s): %s: %s", why, address, plain[:_LOGGED_CHARS])
 
 
 def answer(request: web.Request, refused: RefusedError) -> web.Response:
@@ -80,4 +99,4 @@ def headers_of(refused: RefusedError) -> dict[str, str]:
 def is_form(request: web.Request) -> bool:
     """Whether a page's form was sent, whose answer somebody sees."""
     wants_page = "text/html" in request.headers.get("Accept", "")
-    return wants_page and request.content_type == "application/x-www-form-urlencoded"
+    return wants_page and request.content_type == FORM

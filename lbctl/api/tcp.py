@@ -52,6 +52,7 @@ class Tls:
         """
         if generation.settings.api.tls.cert_file is None:
             self._seen = self._context = None
+            self._agent.trouble.pop(CERT_KEY, None)
             return None
         pair = generation.secrets.get(CERT_KEY, b""), generation.secrets.get(KEY_KEY)
         if pair != self._seen:

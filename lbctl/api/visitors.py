@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 #: Connections at a time; more are hung up on.
 MOST: Final = 256
-#: Of one address, those that have not asked yet.
+#: Of one address, those whose question is not whole yet.
 WAITING_MOST: Final = 64
 #: From the connection to the end of the question's head, the handshake included, seconds.
 HEAD_S: Final = 10.0
@@ -69,11 +69,12 @@ class Visitor(web.RequestHandler):
         "_app",
         "_end",
         "_has_head",
-        "_on_asked",
         "_on_left",
+        "_on_whole",
         "_received_bytes",
         "deadline",
         "has_asked",
+        "is_whole",
         "network",
     )  # fmt: skip
 
@@ -82,26 +83,39 @@ class Visitor(web.RequestHandler):
         server: web.Server,
         app: web.Application,
         network: str,
-        on_asked: Callable[[Visitor], None],
+        on_whole: Callable[[Visitor], None],
         on_left: Callable[[Visitor], None],
     ) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(server, loop=loop, access_log=None)  # type: ignore[arg-type]
         self.network = network
         self.has_asked = False
+        self.is_whole = False
         self.deadline: asyncio.TimerHandle | None = None
         self._app = app
-        self._on_asked = on_asked
+        self._on_whole = on_whole
         self._on_left = on_left
         self._received_bytes = 0
         self._end = b""
         self._has_head = False
 
-    def asked(self) -> None:
-        """The head of the question is whole."""
-        if not self.has_asked:
-            self.has_asked = True
-            self._on_asked(self)
+    def asked(self, body: StreamReader | None = None) -> None:
+        """The head of the question is there; the whole of it as soon as its *body* is."""
+        if self.deadline is not None:
+            # It would keep the connection's buffers for as long.
+            self.deadline.cancel()
+            self.deadline = None
+        self.has_asked = True
+        if body is None:
+            self.end_waiting()
+        else:
+            body.on_eof(self.end_waiting)
+
+    def end_waiting(self) -> None:
+        """It counts no longer among those who have yet to ask."""
+        if not self.is_whole:
+            self.is_whole = True
+            self._on_whole(self)
 
     def end_slow(self, body: StreamReader) -> None:
         """Hang up, where it still has no end, answered or not."""
@@ -141,12 +155,14 @@ class Visitor(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What is no HTTP is worth no line in the log: anybody may send it."""
+        """What is no HTTP, or has no end, is worth no line in the log: anybody may send it."""
+        is_gone = self.transport is None and isinstance(exc, ConnectionError)
         # aiohttp quotes it before anybody is asked who he is.
         is_bad_expect = "Expect" in request.headers and isinstance(exc, UnicodeEncodeError)
-        if status != 400 and not is_bad_expect:
+        if status != 400 and not is_bad_expect and not is_gone:
             return super().handle_error(request, status, exc, message)
-        refusals.count(self._app, "malformed", self.network, "no HTTP")
+        if not is_gone:
+            refusals.count(self._app, "malformed", self.network, "no HTTP")
         self.asked()
         response = web.Response(status=400, text="this is no request of HTTP\n")
         response.force_close()
@@ -226,7 +242,7 @@ class GatedSite(web.BaseSite):
             refusals.count(self._app, "crowd", address, "no room")
             connection.close()
             return
-        visitor = Visitor(server, self._app, network, self._asked, self._left)
+        visitor = Visitor(server, self._app, network, self._is_whole, self._left)
         self._waiting[network] += 1
         loop = asyncio.get_running_loop()
         self._open[visitor] = loop.create_task(self._greet(visitor, connection, terms.context))
@@ -259,18 +275,14 @@ class GatedSite(web.BaseSite):
         visitor.hang_up("slow", f"no question within {HEAD_S:g} s")
         self._open[visitor].cancel()
 
-    def _asked(self, visitor: Visitor) -> None:
-        if visitor.deadline is not None:
-            # It would keep the connection's buffers for as long.
-            visitor.deadline.cancel()
-            visitor.deadline = None
+    def _is_whole(self, visitor: Visitor) -> None:
         self._waiting[visitor.network] -= 1
         if not self._waiting[visitor.network]:
             del self._waiting[visitor.network]
 
     def _left(self, visitor: Visitor) -> None:
-        if self._open.pop(visitor, None) is not None and not visitor.has_asked:
-            self._asked(visitor)
+        if self._open.pop(visitor, None) is not None:
+            visitor.asked()
 
 
 def _listeners(host: str | None, port: int) -> Iterator[socket.socket]:

@@ -1,9 +1,9 @@
 """
 How the bundle's own programs say things on stderr: sentences, or objects that logd passes on.
 
-``log.info("%s: %s", kind, text, extra=event(kind, text, fields))`` is a sentence with its kind in
-the one form, and in the other the kind, the text and the fields by themselves. Everything else that
-is logged has a level and a text.
+``log.info("%s: %s", kind, text, extra={"kind": kind, "text": text, "fields": fields})`` is a
+sentence with its kind in the one form, and in the other the kind, the text and the fields by
+themselves. Everything else that is logged has a level and a text.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ Form = Literal["text", "json"]
 _LEVELS = {"CRITICAL": "error", "ERROR": "error", "WARNING": "warning", "DEBUG": "debug"}
 #: Events that nobody expects.
 _ODD = frozenset({"foreign", "full", "hang"})
-#: A character is six bytes at most, as ``\\u0000``; the rest is for the other keys.
-_TEXT_MAX_CHARS = LINE_MAX_BYTES // 8
-_TRACE_MAX_CHARS = _TEXT_MAX_CHARS
+#: A character is twelve bytes at most, as ``\\ud83d\\ude00``; the rest is for the other keys.
+_TEXT_MAX_CHARS = LINE_MAX_BYTES // 16
+_TRACE_MAX_CHARS = LINE_MAX_BYTES // 8
 
 
 def speak(spec: Path) -> None:

@@ -36,6 +36,8 @@ ANSWER_S: Final = 3.0
 #: Whoever started this waits no longer, seconds.
 _ALARM_S: Final = 10
 _READ_BYTES: Final = 1 << 20
+#: For a place in one's backlog: a process that is stuck must not cost what the others say.
+_BACKLOG_S: Final = 0.3
 _BACKLOG_RETRY_S: Final = 0.005
 
 _SCRAPED: Final = "lbctl_haproxy_process_scraped"
@@ -106,7 +108,7 @@ def ask(processes: Sequence[HaproxyProcess]) -> tuple[dict[int, bytes], dict[int
         waiting = stack.enter_context(selectors.DefaultSelector())
         for process in processes:
             try:
-                link = stack.enter_context(_asked(process.socket, deadline))
+                link = stack.enter_context(_asked(process.socket))
             except OSError as error:
                 failures[process.number] = f"{process.socket}: {error.strerror or error}"
                 continue
@@ -123,9 +125,10 @@ def ask(processes: Sequence[HaproxyProcess]) -> tuple[dict[int, bytes], dict[int
     return {number: b"".join(some) for number, some in parts.items()}, failures
 
 
-def _asked(path: str, deadline: float) -> socket.socket:
+def _asked(path: str) -> socket.socket:
     """A connection on which the question is under way."""
     link = socket.socket(socket.AF_UNIX)
+    deadline = time.monotonic() + _BACKLOG_S
     try:
         link.setblocking(False)
         while True:

@@ -104,7 +104,9 @@ def remember(path: Path, since: float, known: Mapping[int, Known]) -> None:
         {"number": number, "life": one.life, "answer": len(one.answer), "before": len(one.before)}
         for number, one in known.items()
     ]
-    new = path.with_name(f".{path.name}.{os.getpid()}")
+    # Of one name: one who is ended while he writes leaves one file behind, and not each of them.
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE), "wb") as out:
             out.write(json.dumps({"since": since, "processes": head}).encode() + b"\n")

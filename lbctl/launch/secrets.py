@@ -31,7 +31,8 @@ TOKENS: Final = (
     "api.token_file",
     "api.read_token_file",
 )
-_API_CERT, _API_KEY = "api.tls.cert_file", "api.tls.key_file"
+_API_TLS: Final = "api.tls"
+_API_CERT, _API_KEY = f"{_API_TLS}.cert_file", f"{_API_TLS}.key_file"
 _TLS: Final = ("ca_file", "cert_file", "key_file")
 #: Who is asked with TLS: what is in these files is judged.
 _ASKED: Final = (_CONSUL, _KUBERNETES)
@@ -89,7 +90,7 @@ def read_pair(settings: Settings) -> dict[str, bytes]:
     """
     named = {key: path for key in (_API_CERT, _API_KEY) if (path := _named(settings, key))}
     found = {key: _read(key, path) for key, path in named.items()}
-    if problems := [*_api_pair_problems(settings, found)]:
+    if problems := [*_pair_problems(settings, found, _API_TLS)]:
         raise ValidationError(problems)
     return found
 
@@ -146,22 +147,23 @@ def _problems(settings: Settings, found: Mapping[str, bytes]) -> Iterator[Proble
     if found.get(TOKENS[3]) is not None and found[TOKENS[3]] == found.get(TOKENS[4]):
         what = f"holds the token of {TOKENS[3]}: whoever is to look only needs one of his own"
         yield Problem(TOKENS[4], f"{_named(settings, TOKENS[4])}: {what}")
-    yield from _api_pair_problems(settings, found)
+    yield from _pair_problems(settings, found, _API_TLS)
     for asked in _ASKED:
-        ca, cert, key = (f"{asked}.{name}" for name in _TLS)
+        ca = f"{asked}.ca_file"
         if ca in found and (what := _ca_problem(found[ca])):
             yield Problem(ca, f"{_named(settings, ca)}: holds no certificate: {what}")
-        if cert in found and (what := _pair_problem(found[cert], found.get(key))):
-            where = f" with {_named(settings, key)}" if key in found else ""
-            of = f"{_named(settings, cert)}{where}"
-            yield Problem(cert, f"{of}: no certificate and key: {what}")
+        yield from _pair_problems(settings, found, asked)
 
 
-def _api_pair_problems(settings: Settings, found: Mapping[str, bytes]) -> Iterator[Problem]:
-    if _API_CERT in found and (what := _pair_problem(found[_API_CERT], found.get(_API_KEY))):
-        where = f" with {_named(settings, _API_KEY)}" if _API_KEY in found else ""
-        of = f"{_named(settings, _API_CERT)}{where}"
-        yield Problem(_API_CERT, f"{of}: no certificate and key: {what}")
+def _pair_problems(
+    settings: Settings, found: Mapping[str, bytes], section: str
+) -> Iterator[Problem]:
+    """*section*: that has ``cert_file`` and ``key_file``."""
+    cert, key = f"{section}.cert_file", f"{section}.key_file"
+    if cert in found and (what := _pair_problem(found[cert], found.get(key))):
+        where = f" with {_named(settings, key)}" if key in found else ""
+        of = f"{_named(settings, cert)}{where}"
+        yield Problem(cert, f"{of}: no certificate and key: {what}")
 
 
 def _ca_problem(pem: bytes) -> str:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from functools import reduce
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from lbctl.settings import web_rules
@@ -234,25 +235,19 @@ def api_tokens_differ(settings: Settings) -> Said:
     )
 
 
-def api_pair(settings: Settings) -> Said:
+def pair_rule(section: str) -> Callable[[Settings], Said]:
     """A key is of no use without its certificate."""
-    tls = settings.api.tls
-    if tls.key_file is None or tls.cert_file is not None:
-        return None
-    return (
-        f"api.tls.key_file = {tls.key_file!r}: is the key of no certificate: set api.tls.cert_file"
-    )
 
+    def rule(settings: Settings) -> Said:
+        found: Any = reduce(getattr, section.split("."), settings)
+        if found.key_file is None or found.cert_file is not None:
+            return None
+        return (
+            f"{section}.key_file = {found.key_file!r}: is the key of no certificate: set "
+            f"{section}.cert_file too"
+        )
 
-def consul_pair(settings: Settings) -> Said:
-    """A key is of no use without its certificate."""
-    consul = settings.discovery.consul
-    if consul.key_file is None or consul.cert_file is not None:
-        return None
-    return (
-        f"discovery.consul.key_file = {consul.key_file!r}: is the key of no certificate: set "
-        "discovery.consul.cert_file too"
-    )
+    return rule
 
 
 def consul_tls(settings: Settings) -> Said:
@@ -263,17 +258,6 @@ def consul_tls(settings: Settings) -> Said:
     if not given or consul.url is None or consul.url.startswith("https:"):
         return None
     return f"discovery.consul.url = {consul.url!r}: {' and '.join(given)} want https://"
-
-
-def kubernetes_pair(settings: Settings) -> Said:
-    """A key is of no use without its certificate."""
-    kubernetes = settings.discovery.kubernetes
-    if kubernetes.key_file is None or kubernetes.cert_file is not None:
-        return None
-    return (
-        f"discovery.kubernetes.key_file = {kubernetes.key_file!r}: is the key of no certificate: "
-        "set discovery.kubernetes.cert_file too"
-    )
 
 
 def kubernetes_tls(settings: Settings) -> Said:
@@ -316,13 +300,14 @@ def dnsmasq_has_names(settings: Settings) -> Said:
 ACROSS: Final[tuple[tuple[tuple[str, ...], Callable[[Settings], Said]], ...]] = (
     (("api.bind", "api.token_file", "api.read_token_file"), api_is_guarded),
     (("api.read_token_file", "api.token_file"), api_tokens_differ),
-    (("api.tls.key_file", "api.tls.cert_file"), api_pair),
-    (("discovery.consul.key_file", "discovery.consul.cert_file"), consul_pair),
+    *(
+        ((f"{section}.key_file", f"{section}.cert_file"), pair_rule(section))
+        for section in ("api.tls", "discovery.consul", "discovery.kubernetes")
+    ),
     (
         ("discovery.consul.url", "discovery.consul.ca_file", "discovery.consul.cert_file"),
         consul_tls,
     ),
-    (("discovery.kubernetes.key_file", "discovery.kubernetes.cert_file"), kubernetes_pair),
     (
         (
             "discovery.kubernetes.url",

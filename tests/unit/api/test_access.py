@@ -110,6 +110,24 @@ def test_wrong_tokens_are_looked_at_five_times_and_then_one_in_ten_seconds(tmp_p
     assert refused == {"token": 5, "tries": 4}
 
 
+def test_a_refusal_is_logged_once_with_its_address_and_forges_no_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "lbctl.api.refusals")
+
+    async def use(one: Served) -> None:
+        for _ in range(3):
+            await one.ask("/v1/%0Aagent%20|%20role:%20BACKUP")
+        await one.ask("/v1/status", {"Authorization": "Bearer a-wrong-one"})
+
+    served(tmp_path, use)
+
+    none, token = [one for one in caplog.messages if one.startswith("refused")]
+    assert none.startswith(r"refused (none): 127.0.0.1: 'GET /v1/\nagent | role: BACKUP: needs")
+    assert token.startswith("refused (token): 127.0.0.1: GET /v1/status: needs the token")
+    assert "a-wrong-one" not in caplog.text
+
+
 def test_who_was_right_before_is_let_in_while_others_there_are_wrong(tmp_path: Path) -> None:
     async def use(one: Served) -> list[int]:
         wrong = {"Authorization": "Bearer a-wrong-one"}

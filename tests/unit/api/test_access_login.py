@@ -75,6 +75,25 @@ def test_whatever_is_sent_as_a_form_is_at_most_a_wrong_token(tmp_path: Path, bod
     assert served(tmp_path, use) in (400, 401)
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/x-www-form-urlencoded; charset=utf-7", b"token=+2AA-"),
+        ("application/x-www-form-urlencoded; charset=undefined", b"token=a"),
+        ("multipart/form-data; boundary=b", b"--b\r\nContent-Transfer-Encoding: x\r\n\r\n--b--"),
+        ("application/json", b"{}"),
+    ],
+)
+def test_nor_is_what_no_browser_sends_more_than_that(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str, body: bytes
+) -> None:
+    async def use(one: Served) -> int:
+        return (await one.post("/login", {**BROWSER, "Content-Type": kind}, data=body)).status
+
+    assert served(tmp_path, use) in (400, 401)
+    assert not [one for one in caplog.records if one.levelname in ("ERROR", "WARNING")]
+
+
 def test_a_form_from_another_site_logs_nobody_in(tmp_path: Path) -> None:
     async def use(one: Served) -> Answer:
         headers = {**BROWSER, "Origin": "http://evil.example.com"}

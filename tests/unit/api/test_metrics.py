@@ -97,6 +97,23 @@ def test_what_is_not_there_cannot_be_asked_for(tmp_path: Path, query: str) -> No
     assert '"error": "GET /metrics: ' in text
 
 
+@pytest.mark.parametrize("url", ["/metrics", "/v1/events", "/v1/live"])
+def test_what_has_no_end_or_a_price_has_no_head_alone(tmp_path: Path, url: str) -> None:
+    async def live() -> int:
+        agent = new_agent(tmp_path)
+        agent.run_dir.api.mkdir(exist_ok=True)
+        runner = await serve(build(agent), agent.run_dir.api_socket)
+        connector = aiohttp.UnixConnector(str(agent.run_dir.api_socket))
+        try:
+            async with aiohttp.ClientSession(connector=connector) as session:
+                answer = await asyncio.wait_for(session.head(f"http://localhost{url}"), 5)
+                return answer.status
+        finally:
+            await runner.cleanup()
+
+    assert asyncio.run(live()) == 405
+
+
 def test_without_haproxy_lbctls_own_are_told_and_the_failure_is_counted(tmp_path: Path) -> None:
     agent = new_agent(tmp_path)
     first, second = answered(agent, "/metrics", "/metrics")
@@ -155,6 +172,18 @@ def test_a_group_says_its_role_its_addresses_and_its_faults(tmp_path: Path) -> N
     assert 0 <= time.time() - 1.5 - found["lbctl_ha_peer_seen_timestamp_seconds", "lb2"] < 5
 
 
+def test_a_host_that_came_back_as_another_node_is_told_once_as_it_is_now(tmp_path: Path) -> None:
+    def tell(vipd: FakeVipd) -> None:
+        old = {**PEER, "node": "n0", "is_fresh": False, "seen_s_ago": 90.0}
+        vipd.more = {"groups": [GROUP], "peers": [PEER, old]}
+
+    ((_, _, text),) = answered(new_agent(tmp_path), "/metrics?set=own", vipd=tell)
+
+    assert [line for line in text.splitlines() if line.startswith("lbctl_ha_peer_up")] == [
+        'lbctl_ha_peer_up{peer="lb2"} 1.0'
+    ]
+
+
 def test_a_master_took_over_when_it_got_its_role(tmp_path: Path) -> None:
     def tell(vipd: FakeVipd) -> None:
         vipd.more = {"groups": [{**GROUP, "role": "MASTER"}]}
@@ -201,13 +230,20 @@ def test_each_certificate_says_when_it_ends(tmp_path: Path) -> None:
     issued = issue("example.com")
     agent = new_agent(tmp_path)
     agent.sources.configure(
-        replace(generation(), certs={"site.pem": issued.both, "odd.pem": b"nothing"})
+        replace(
+            generation(),
+            certs={"site.pem": issued.both, "odd.pem": b"nothing"},
+            secrets={"api.tls.cert_file": issued.pem, "api.tls.key_file": issued.key},
+        )
     )
     found = own(agent)
     end = issued.certificate.not_valid_after_utc.timestamp()
 
-    assert found["lbctl_certificate_not_after_timestamp_seconds", "site.pem"] == end
-    assert ("lbctl_certificate_not_after_timestamp_seconds", "odd.pem") not in found
+    name = "lbctl_certificate_not_after_timestamp_seconds"
+    assert {key: value for key, value in found.items() if key[0] == name} == {
+        (name, "site.pem"): end,
+        (name, "api.tls.cert_file"): end,
+    }
 
 
 def test_a_name_with_quotes_backslashes_and_line_feeds_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -72,4 +72,6 @@ def test_a_thousand_services_are_searched_and_turned_over() -> None:
 
 def test_the_way_to_a_service_survives_any_name() -> None:
     assert href_of("hello/v1") == "/service/hello/v1"
+    # Browsers walk up at dots between slashes.
+    assert href_of("a/../b") == "/service/a%2F..%2Fb"
     assert href_of('<a href="?x#">') == "/service/%3Ca%20href%3D%22%3Fx%23%22%3E"

@@ -67,7 +67,7 @@ def test_with_a_certificate_it_speaks_tls_and_nothing_else(tmp_path: Path) -> No
 def test_plain_http_on_the_tls_port_is_named_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("DEBUG", "lbctl.api.refusals")
+    caplog.set_level("INFO", "lbctl.api.refusals")
 
     async def use(one: Served) -> None:
         reader, writer = await one.connected()
@@ -124,14 +124,19 @@ def test_a_certificate_that_cannot_be_used_leaves_the_one_before(tmp_path: Path)
         after = await shown(one)
         said = dict(one.agent.trouble)
         one.configure(pair=pair(OTHER))
-        return after, said, await shown(one), one.agent.trouble
+        mended = await shown(one), dict(one.agent.trouble)
+        one.configure(pair=(OTHER.pem, ONE.key))
+        await shown(one)
+        one.configure()
+        await one.ask("/healthz")
+        return after, said, *mended, one.agent.trouble
 
-    after, said, mended, trouble = served(tmp_path, use, pair=pair(ONE))
+    after, said, mended, trouble, without = served(tmp_path, use, pair=pair(ONE))
 
     assert after == ONE.der
     assert "cannot be used" in said["api.tls.cert_file"]
     assert "the one before is shown" in said["api.tls.cert_file"]
-    assert (mended, trouble) == (OTHER.der, {})
+    assert (mended, trouble, without) == (OTHER.der, {}, {})
 
 
 def test_without_a_certificate_where_one_is_wanted_nobody_is_let_in_plain(tmp_path: Path) -> None:
@@ -189,6 +194,32 @@ def test_one_address_cannot_have_all_the_room_before_it_asks(
 
     assert (refused, status) == (b"", 200)
     assert crowd >= 1
+
+
+@pytest.mark.parametrize("path", ["/login", "/v1/pause"])
+def test_nor_with_bodies_that_do_not_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    monkeypatch.setattr("lbctl.api.visitors.WAITING_MOST", 3)
+    more = "Expect: 100-continue\r\nContent-Type: application/x-www-form-urlencoded"
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\n{more}\r\nContent-Length: 3\r\n\r\n".encode()
+
+    async def use(one: Served) -> Any:
+        held = [await one.connected() for _ in range(3)]
+        for begun, each in held:
+            each.write(head)
+            await begun.readuntil(b"100 Continue\r\n\r\n")
+        reader, writer = await one.connected()
+        refused = await rest_of(reader)
+        held[0][1].write(b"a=b")
+        first = await rest_of(held[0][0])
+        whole = await asked_again(one)
+        for _, each in (*held, (reader, writer)):
+            each.close()
+        return refused, first[:12], whole
+
+    assert served(tmp_path, use) == (b"", b"HTTP/1.1 401", 200)
+    assert not [one for one in caplog.records if one.levelname in ("ERROR", "WARNING")]
 
 
 async def asked_again(one: Served) -> int:

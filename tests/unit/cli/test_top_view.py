@@ -68,6 +68,18 @@ def test_a_frame_holds_what_matters_in_80_columns() -> None:
     assert len(lines) == 24
 
 
+@pytest.mark.parametrize("width", [80, 110])
+def test_a_long_name_is_cut_off_and_takes_no_figure_with_it(width: int) -> None:
+    seen = picture(1)
+    seen.proxies["A" * 60] = PROXY
+    lines = plain(frame(seen, Wish(), width, 24))
+    titles = next(line for line in lines if line.startswith("proxy"))
+    row = next(line for line in lines if line.startswith("AAA"))
+
+    assert titles.split()[2:] == ["state", "up", "req/s", "open", "in/s", "out/s", "5xx/s", "queue"]
+    assert re.fullmatch("A+… +UP +2/2 +12 +3 +1k +- +0 +0", row.rstrip())
+
+
 def test_trouble_is_shown_before_the_figures_and_counted_when_it_is_much() -> None:
     warnings = [f"warning {number}" for number in range(9)]
     text = "\n".join(plain(frame(picture(warnings=warnings), Wish(), 80, 40, "it is gone")))

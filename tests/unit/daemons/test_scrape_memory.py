@@ -147,6 +147,14 @@ def test_it_is_kept_for_its_user_alone_and_comes_back(tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == [path]
 
 
+def test_one_who_was_ended_while_writing_leaves_nothing_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "scrape"
+    (tmp_path / ".scrape.new").write_bytes(b"half")
+    remember(path, 5.0, {1: Known("1 1", b"answer")})
+
+    assert [*tmp_path.iterdir()] == [path]
+
+
 def test_what_another_bundle_kept_is_not_taken(tmp_path: Path) -> None:
     remember(tmp_path / "scrape", 5.0, {1: Known("1 1", b"answer")})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -27,6 +27,10 @@ LOUD_MOST: Final = 4
 EVENTS_MOST: Final = 5
 #: Proxies are shown, whatever else wants the room.
 PROXIES_LEAST: Final = 4
+#: Columns of the table of proxies: a state, a name, and between two of them.
+_STATE_MOST: Final = 10
+_NAME_LEAST: Final = 12
+_GAP: Final = 3
 #: There is room for bytes and errors.
 _WIDE: Final = 72
 
@@ -176,13 +180,26 @@ def _proxies(picture: Picture, wish: Wish, width: int, room: int) -> Table:
     is_wide = width >= _WIDE
     table = empty_table()
     count = f"{len(found)} of {len(picture.proxies)}" if wish.filter else str(len(found))
-    table.add_column(f"proxy ({count})", no_wrap=True, overflow="ellipsis", min_width=12)
-    table.add_column("state", no_wrap=True, max_width=10)
-    for title in ("up", "req/s", "open", *(("in/s", "out/s", "5xx/s", "queue") if is_wide else ())):
+    titles = ("up", "req/s", "open", *(("in/s", "out/s", "5xx/s", "queue") if is_wide else ()))
+    drawn = [_row(row, is_wide=is_wide) for row in found[first : first + shown]]
+    left = _left_of(width, drawn, titles)
+    table.add_column(f"proxy ({count})", no_wrap=True, overflow="ellipsis", max_width=left)
+    table.add_column("state", no_wrap=True, max_width=_STATE_MOST)
+    for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
-    for row in found[first : first + shown]:
-        table.add_row(*_row(row, is_wide=is_wide))
+    for cells in drawn:
+        table.add_row(*cells)
     return table
+
+
+def _left_of(width: int, rows: Sequence[Sequence[str]], titles: Sequence[str]) -> int:
+    """For names: a long one is cut off before any figure is."""
+    taken = 0
+    for place, title in enumerate(("state", *titles), start=1):
+        widest = max((Text.from_markup(row[place]).cell_len for row in rows), default=0)
+        most = _STATE_MOST if place == 1 else widest
+        taken += max(len(title), min(widest, most)) + _GAP
+    return max(_NAME_LEAST, width - taken)
 
 
 def _row(row: ProxyRow, *, is_wide: bool) -> tuple[str, ...]:

@@ -134,7 +134,9 @@ def leaf(rows: Sequence[ProxyRow], query: str, number: int) -> Leaf:
 
 def href_of(name: str) -> str:
     """Where a service's own page is."""
-    return f"/service/{quote(name, safe='/:')}"
+    # A browser would take these for the way to another page.
+    has_dots = not {".", ".."}.isdisjoint(name.split("/"))
+    return f"/service/{quote(name, safe=':' if has_dots else '/:')}"
 
 
 def judged(up: int | None, total: int | None, by_hand: int = 0) -> tuple[str, Tone]:

@@ -195,6 +195,44 @@ def test_an_agent_that_stands_still_is_noticed(site: Site, visit: Visits) -> Non
         node.kill("agent", signal.SIGCONT)
 
 
+def test_a_session_that_has_ended_stays_said_with_the_way_back(site: Site, visit: Visits) -> None:
+    seen = visit(READ)
+    seen.page.clock.install()
+    seen.page.reload()
+    page = seen.live()
+
+    seen.context.clear_cookies()
+    # Something happens, and the page asks what it means.
+    site.master().command("server", "weight", "hello/v1/web1", "default")
+    expect(page.locator("#live")).to_contain_text("the session has ended")
+    page.clock.run_for(20_000)
+
+    expect(page.locator("#live").get_by_role("link", name="log in again")).to_be_visible()
+
+
+def test_the_reason_of_a_refusal_is_not_drawn_over(visit: Visits) -> None:
+    seen = visit(WRITE, "/page/pause")
+    page = seen.page
+    page.get_by_label("Why").evaluate("one => one.removeAttribute('maxlength')")
+    page.get_by_label("Why").fill("x" * 100)
+    seen.asked.clear()
+    page.get_by_role("button", name="Pause").click()
+    page.wait_for_load_state("load")
+
+    expect(page.locator(".error")).to_contain_text("80 characters")
+    # It is not live: nothing is asked again.
+    assert not [url for url in seen.asked if url.endswith("/v1/live")]
+
+
+def test_a_service_that_is_gone_says_so_by_itself(visit: Visits) -> None:
+    page = visit(READ, "/service/hello/v1").live()
+    page.evaluate("history.replaceState(null, '', '/service/gone')")
+
+    # It asks for its servers every 5 s.
+    expect(page.locator("h1")).to_have_text("Not found", timeout=5000 + NEWS_MS)
+    expect(page.locator(".error")).to_contain_text("no such service")
+
+
 def test_a_server_is_drained_from_the_page_in_all_processes(site: Site, visit: Visits) -> None:
     node = site.master()
     seen = visit(WRITE, "/service/hello/v1", java_script_enabled=False)

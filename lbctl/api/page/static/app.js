@@ -44,6 +44,7 @@
   let offset = Number($("live").dataset.at) * 1000 - Date.now(); /* the host's clock beyond ours, ms */
   let everyMs = SHORTEST_MS;
   let lostAt = 0;
+  let isOver = false; /* nobody may look from here any more, until he logs in again */
 
   const take = (news) => {
     for (const key of ["status", "traffic"]) picture[key] = { ...picture[key], ...news[key] };
@@ -152,9 +153,10 @@
     let response;
     try {
       response = await fetch(url, { headers: { Accept: "text/html" }, credentials: "same-origin" });
-    } catch { return; }
+    } catch { soon(); return; }
     if (response.redirected && new URL(response.url).pathname === "/login") { ended(); return; }
-    if (!response.ok) return;
+    /* What is gone says so itself; anything else that is no page is asked for again. */
+    if (!response.ok && response.status !== 404) { soon(); return; }
     const next = tidy(new DOMParser().parseFromString(await response.text(), "text/html"));
     if (!next.getElementById("main")) return;
     if (next.querySelector("link[rel=stylesheet]").href !== document.querySelector("link[rel=stylesheet]").href) {
@@ -191,6 +193,7 @@
   const heard = () => {
     heardAt = Date.now();
     lostAt = 0;
+    isOver = false;
     document.body.classList.remove("stale");
     $("live").className = "live on";
     say($("live-text"), "live");
@@ -203,6 +206,7 @@
   };
   const ended = () => {
     close();
+    isOver = true;
     document.body.classList.add("stale");
     $("live").className = "live off";
     const link = document.createElement("a");
@@ -274,15 +278,16 @@
     history.replaceState(null, "", url);
     setTimeout(() => { if ($("did")) $("did").remove(); }, 8000);
   }
-  if (!isOverview && !main.dataset.refresh) return;
+  const refreshMs = () => 1000 * Number(main.dataset.refresh || 0);
+  if (!isOverview && !refreshMs()) return; /* as it was loaded: a question, or a refusal's reason */
   setInterval(() => {
-    if (document.hidden) return;
+    if (document.hidden || isOver) return;
     if (!lostAt) tick();
     if (heardAt && Date.now() - heardAt > 3 * everyMs + 2000) {
       lost();
       if (source && Date.now() - heardAt > 6 * everyMs + 10000) { heardAt = Date.now(); open(); }
     }
-    if (!lostAt && main.dataset.refresh && Date.now() - refreshedAt > 1000 * Number(main.dataset.refresh)) soon();
+    if (!lostAt && refreshMs() && Date.now() - refreshedAt > refreshMs()) soon();
   }, 1000);
   /* Who does not look costs nothing. */
   document.addEventListener("visibilitychange", () => {

@@ -36,6 +36,7 @@ class Member:
         look: its last answer; None: it has not answered in this life of ours.
         is_stale: it must be looked at as a whole.
         dirty: backends in which it differs from what is wanted, or may.
+        is_doubted: it was silent since its last look, and may have missed something.
         pending: removals that wait until the server is not in use any more, in words.
         vain: repairs in a row after which something was left.
         left: what that was, in words.
@@ -46,6 +47,7 @@ class Member:
     program: str
     look: Look | None = None
     is_stale: bool = True
+    is_doubted: bool = False
     dirty: set[str] = field(default_factory=set)
     pending: tuple[str, ...] = ()
     vain: int = 0
@@ -116,8 +118,9 @@ class Fleet:
         """By process: what makes the backends *names*, and those in which it differs, as wanted."""
         found = {}
         for member in self.answering:
-            mine = {*names, *member.dirty}
-            found[member.number] = self._plan(member, loaded, wanted, mine)
+            # Until it is performed: what is wanted may be what the files say by the next turn.
+            member.dirty |= {*names}
+            found[member.number] = self._plan(member, loaded, wanted, member.dirty)
         return found
 
     async def perform(self, plans: Mapping[int, Plan], wanted: Target) -> Performed:
@@ -125,7 +128,7 @@ class Fleet:
         busy = {number: one for number, one in plans.items() if one.steps or one.pending}
         outcomes = await asyncio.gather(*(self._perform(n, one, wanted) for n, one in busy.items()))
         for member in self.answering:
-            if member.number not in busy:
+            if member.number in plans and member.number not in busy:
                 member.dirty.clear()
                 member.pending, member.vain, member.left = (), 0, ""
         return Performed(tuple(o for o in outcomes if o is not None))
@@ -145,18 +148,18 @@ class Fleet:
         )
 
     async def _look(self, member: Member) -> None:
-        is_first = member.look is None
-        asking = self._world.look(member.number, None, in_full=is_first)
+        was, is_doubted = member.look, member.is_doubted
+        asking = self._world.look(member.number, None, in_full=was is None)
         look = await self._ask(member, asking)
         if look is not None:
-            member.look, member.is_stale = look, False
-            member.dirty = {*look.seen, *member.dirty}
+            member.look, member.is_stale, member.is_doubted = look, False, False
+            member.dirty |= {*look.seen} if was is None or is_doubted else _differing(was, look)
 
     async def _ask(self, member: Member, asking: Awaitable[_Answer]) -> _Answer | None:
         try:
             answer = await asking
         except RuntimeApiError as error:
-            member.silence, member.is_stale = str(error), True
+            member.silence, member.is_stale, member.is_doubted = str(error), True, True
             return None
         member.silence = ""
         return answer
@@ -267,6 +270,14 @@ class Performed:
     @property
     def failed(self) -> tuple[str, ...]:
         return tuple(str(failed) for one in self.outcomes for failed in one.failed)
+
+
+def _differing(was: Look, now: Look) -> set[str]:
+    """Backends that are not as they were at the last look; all of another life."""
+    if (was.worker, was.token) != (now.worker, now.token):
+        return {*now.seen}
+    names = {*was.seen, *now.seen}
+    return {name for name in names if was.seen.get(name) != now.seen.get(name)}
 
 
 def _is_set(old: SeenServer, new: SeenServer) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -78,6 +79,7 @@ class Inputs:
         self._cache = CompileCache()
         self._hung_up = asyncio.Event()
         self._blind = ""
+        self._refused = ""
         self._not_taken: tuple[str, ...] = ()
         self._in_force: Mapping[str, bytes] = {}
         self._lags = asyncio.Event()
@@ -88,7 +90,8 @@ class Inputs:
     def warnings(self) -> list[str]:
         """What the operator should know of his certificates, in sentences."""
         found = [f"certificate not taken: {what}" for what in self._not_taken]
-        return found + ([self._blind] if self._blind else []) + self._overlay.warnings()
+        more = [one for one in (self._refused, self._blind) if one]
+        return [*found, *more, *self._overlay.warnings()]
 
     async def run(self) -> None:
         """Take up what was found good last; then certificates, and signals."""
@@ -133,7 +136,9 @@ class Inputs:
                 problems = [str(problem) for problem in verdict.problems]
                 what = f"not reloaded, asked for by {by}: {'; '.join(problems)}"
                 self._note("reload", what, {"by": by, "problems": problems})
+                self._refused = _refused(problems, by)
                 return Reload(verdict)
+            self._refused = ""
             generation = read_generation(self._run)
             why = f"{by} asked for it" if force else ""
             applied, refused = await self._bring_in(generation, confirm=confirm, force=why)
@@ -282,6 +287,16 @@ class Inputs:
         self._blind = blind
         if blind:
             log.warning("%s", blind)
+
+
+def _refused(problems: Sequence[str], by: str) -> str:
+    """For whoever comes later: what is in the files is not what runs."""
+    more = f"; and {len(problems) - 1} more" if len(problems) > 1 else ""
+    return (
+        f"the operator's files were refused at {time.strftime('%F %T')}, read for {by}: "
+        f"{problems[0] if problems else 'no reason was given'}{more}; what was before goes on, and "
+        "a restart would be refused: `lbctl check`"
+    )
 
 
 @dataclass(frozen=True, slots=True)

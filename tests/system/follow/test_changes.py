@@ -57,8 +57,13 @@ def test_broken_settings_change_nothing_and_name_the_line(here: Balancer) -> Non
     here.configure({"services": [{"name": "hello/v1", "route": {"path": "hello"}}]})
     done = here.command("reload")
     said = here.events("reload")
+    warned = here.command("status").stdout
+    here.reload()
+    calm = here.command("status").stdout
 
     assert done.returncode == 12
+    assert "the operator's files were refused at 20" in " ".join(warned.split())
+    assert "were refused" not in calm
     assert "services[0].route.path = 'hello': must begin with /" in done.stderr
     assert "lb.yaml:" in done.stderr
     assert f"not reloaded, asked for by root@{os.uname().nodename}: lb.yaml:" in said

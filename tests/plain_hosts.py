@@ -7,6 +7,7 @@ machine itself is not there.
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -166,7 +167,8 @@ def role(node: Machine) -> str:
     Raises:
         LabError: it does not say.
     """
-    return sh(node, "lbctl status").split()[1]
+    said = json.loads(sh(node, "lbctl status --json"))
+    return str(said["ha"]["role"]) if said["ha"] else ""
 
 
 def main_pid(node: Machine) -> str:

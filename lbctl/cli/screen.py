@@ -77,6 +77,8 @@ def taken() -> Iterator[Screen]:
         screen.wake()
 
     ours: dict[signal.Signals, Any] = {
+        # A shell's background job was started with Ctrl-C ignored.
+        signal.SIGINT: signal.default_int_handler,
         signal.SIGTERM: _leave,
         signal.SIGHUP: _leave,
         signal.SIGTSTP: pause,

@@ -246,8 +246,6 @@ def test_a_change_on_one_host_that_brings_trouble(watched: Watched) -> None:
             "LbctlCertificateExpiresSoon",
             "LbctlSourceOutOfTouch",
             "LbctlSourceStale",
-            "LbctlNotReady",
-            "LbctlFault",
             instance=watched.instance(backup),
         )
         told.wait_firing("LbctlConfigurationDiffers")
@@ -303,7 +301,7 @@ def test_programs_that_die_and_do_not_come_back(watched: Watched) -> None:
         node.kill("nginx")
     try:
         told.wait_firing("LbctlProgramDown", program="nginx")
-        told.wait_firing("LbctlNobodyReady", "LbctlFault")
+        told.wait_firing("LbctlNobodyReady", "LbctlNotReady", "LbctlFault")
         told.wait_firing("LbctlProgramRestarting", program="logd")
     finally:
         for node in pair.nodes:

@@ -225,7 +225,7 @@
     if (isNumber(news.every_s)) everyMs = news.every_s * 1000;
     heard();
     const now = essence();
-    if (known && now !== known) soon();
+    if (now !== known) soon(); /* what was drawn may be older than the first picture too */
     known = now;
     patch();
   };

@@ -96,8 +96,8 @@ def _first_answer(probe: Probe, began: int, tell: Tell) -> int:
     first = probe.successes(began)[0].end_ns
     first_s = (first - began) / 1e9
     tell(f"start: the VIP answers after {first_s:.2f} s")
-    # The last second is for a busy machine; the figure above is the one to hold against START_S.
-    assert first_s <= START_S + 1.0
+    # Two seconds are for a busy machine; the figure above is the one to hold against START_S.
+    assert first_s <= START_S + 2.0
     return first
 
 

@@ -41,13 +41,13 @@ def test_lone_node_serves_on_although_its_up_hook_does_not_work(tell: Tell) -> N
         began = time.monotonic_ns()
         served = {}
         for what, probe in probes.items():
-            wait_until(lambda p=probe: p.successes(began), LONE_S + 1, "an answer")  # type: ignore[misc]
+            wait_until(lambda p=probe: p.successes(began), LONE_S + 2, "an answer")  # type: ignore[misc]
             served[what] = probe.successes(began)[0].end_ns
             tell(
                 f"up hook would {what}, no peer: {(served[what] - began) / 1e9:.1f} s to an answer"
             )
-            # The second is for a busy machine; the figure is the one to hold against LONE_S.
-            assert served[what] - began <= (LONE_S + 1) * 1e9
+            # Two seconds are for a busy machine; the figure is the one to hold against LONE_S.
+            assert served[what] - began <= (LONE_S + 2) * 1e9
         # The fault, and with it the lone node's extra work, must not run out.
         steady = max(served.values()) + int((DEMOTED_S + HOOK_RETRY_S + 3) * 1e9)
         wait_until(lambda: time.monotonic_ns() > steady, 20, "the clock")

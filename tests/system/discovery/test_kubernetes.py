@@ -40,7 +40,8 @@ def pod(name: str, conditions: Plain = READY) -> Plain:
 
 @pytest.fixture(name="cluster", scope="module")
 def _cluster(hosts: Lab) -> Iterator[KubernetesProgram]:
-    host = hosts["web1"]
+    # Each module has a host of its own.
+    host = hosts["web2"]
     serve_webs(host, tuple(WEBS)[:3])
     with kubernetes_program(host) as cluster:
         yield cluster
@@ -49,7 +50,7 @@ def _cluster(hosts: Lab) -> Iterator[KubernetesProgram]:
 @pytest.fixture(name="made", scope="module")
 def _made(hosts: Lab, cluster: KubernetesProgram) -> Iterator[Finding]:
     cluster.tell("put", service(says={"name": "hello/v1"}), pod("w1"), pod("w2"))
-    with finding(hosts, "web1") as made:
+    with finding(hosts, "web2") as made:
         made.settings["discovery"] = {"kubernetes": {"url": cluster.url, "namespace": "default"}}
         made.begin()
         made.wait_asks({"w1", "w2"})

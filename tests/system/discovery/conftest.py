@@ -20,8 +20,8 @@ from tests.finding import Finding, finding, register
 
 @pytest.fixture(name="hosts", scope="package")
 def _hosts() -> Iterator[Lab]:
-    """a: a bundle; b: Consul; c: another bundle; client and web1: for those of some modules."""
-    with balancers("b", "c", "client", "web1") as lab:
+    """a: a bundle; b: Consul; c: another bundle; client, web1, web2: each for a module."""
+    with balancers("b", "c", "client", "web1", "web2") as lab:
         serve_webs(lab["a"], tuple(WEBS)[4:])
         serve_webs(lab["c"], ("w1", "w2"))
         yield lab

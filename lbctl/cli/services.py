@@ -53,6 +53,9 @@ def draw(answer: Mapping[str, Any], paper: Console) -> None:
     if not answer["services"]:
         what = "they come from lb.yaml (services:, discovery:), or from haproxy.cfg itself"
         paper.print(f"no services: {what}")
+    elif _is_looked_at(answer):
+        for service in answer["services"]:
+            _draw_one(service, paper)
     else:
         paper.print(_table(answer))
     apply = answer["apply"]
@@ -65,14 +68,35 @@ def draw(answer: Mapping[str, Any], paper: Console) -> None:
             paper.print(f"[red]! {escape(process['silence'])}[/]")
 
 
+def _is_looked_at(answer: Mapping[str, Any]) -> bool:
+    """Whether one service was asked for, and with it what its servers do."""
+    return any("traffic" in row for one in answer["services"] for row in one["servers"])
+
+
+def _draw_one(service: Mapping[str, Any], paper: Console) -> None:
+    """A line for the service, then its servers: in 80 columns there is no room for it in each."""
+    sources = ", ".join(service.get("sources") or ["-"])
+    paper.print(f"[bold]{escape(service['name'])}[/], from {escape(sources)}")
+    if service["state"] != "applied":
+        paper.print(f"[yellow]{escape(service['state'])}: {escape(service['why'])}[/]")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("server", overflow="fold")
+    table.add_column("address", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("admin", overflow="fold")
+    for title in ("weight", "open", "rate/s", "5xx"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("check", overflow="fold")
+    for row in service["servers"]:
+        table.add_row(*_row(row))
+    paper.print(table)
+
+
 def _table(answer: Mapping[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for title in ("service", "source", "server", "address", "state", "admin"):
         table.add_column(title, overflow="fold")
     table.add_column("weight", justify="right")
-    has_traffic = any("traffic" in row for one in answer["services"] for row in one["servers"])
-    for title in ("open", "rate/s", "5xx", "check") if has_traffic else ():
-        table.add_column(title, justify="left" if title == "check" else "right", overflow="fold")
     for service in answer["services"]:
         name = escape(service["name"])
         if service["state"] != "applied":

@@ -15,8 +15,8 @@ HOSTS = {"source": "hosts", "target": "/etc/hosts", "state": "live"}
 FAILING = {"source": "consul", "target": "http://10.0.0.5:8500", "state": "failing"}
 
 
-def drawn(what: Any) -> str:
-    paper = Console(file=StringIO(), width=160)
+def drawn(what: Any, width: int = 160) -> str:
+    paper = Console(file=StringIO(), width=width)
     if isinstance(what, dict):
         draw(what, paper)
     else:
@@ -59,3 +59,17 @@ def test_a_service_says_whose_it_is_and_a_server_who_drains_it() -> None:
 
     assert "hello/v1 lb.yaml, consul a 10.0.0.1:80 up drain by consul 100" in lines
     assert "b 10.0.0.1:80 up ready 100" in lines
+
+
+def test_a_service_that_was_asked_for_has_a_line_for_each_server_in_80_columns() -> None:
+    row = {"address": "10.0.0.100:8080", "state": "up", "weight": "100", "is_wanted": True}
+    doing = {"sessions": 312, "rate": 1234, "errors_5xx": 0, "check": "L7OK"}
+    rows = [{**row, "server": name, "admin": "ready", "traffic": doing} for name in ("web1", "w2")]
+    service = {"name": "hello/v1", "sources": ["consul"], "state": "applied", "why": ""}
+    apply: dict[str, object] = {"failure": None, "processes": []}
+    text = drawn({"services": [{**service, "servers": rows}], "apply": apply}, width=80)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+
+    assert lines[0] == "hello/v1, from consul"
+    assert "web1 10.0.0.100:8080 up ready 100 312 1.2k 0 L7OK" in lines
+    assert "w2 10.0.0.100:8080 up ready 100 312 1.2k 0 L7OK" in lines

@@ -88,7 +88,13 @@ async def followed(
         answer_s=answer_s,
         ping_every_s=ping_every_s,
     )
-    hub = Hub([provider], StateDir(state), empty_s=empty_s)
+    async with heard(Hub([provider], StateDir(state), empty_s=empty_s)) as found:
+        yield found
+
+
+@asynccontextmanager
+async def heard(hub: Hub) -> AsyncIterator[Followed]:
+    """What *hub* hears, whatever it asks."""
     found = Followed(hub)
     tasks = [asyncio.create_task(one) for one in (hub.run(), found.collect())]
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from lbctl.discovery.hub import Hub
 from lbctl.discovery.kubernetes import KubernetesProvider
 from lbctl.layout import StateDir
 from lbctl.settings.discovery import Kubernetes
-from tests.consul_followed import Followed
+from tests.consul_followed import Followed, heard
 from tests.fakes.kubernetes_api import KubernetesDouble
 
 
@@ -37,13 +36,5 @@ async def followed(
         watch_s=lambda: watch_s,
     )
     hub = Hub([provider], StateDir(state), empty_s=empty_s, chance=lambda: 0.05)
-    found = Followed(hub)
-    tasks = [asyncio.create_task(one) for one in (hub.run(), found.collect())]
-    try:
+    async with heard(hub) as found:
         yield found
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        # A transport is closed in the next turn of the loop.
-        await asyncio.sleep(0)

@@ -11,9 +11,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -34,6 +33,7 @@ from tests.fakes.programs import FakePrograms
 from tests.haproxies import Rendered, get, rendered, running
 from tests.places import free_ports
 from tests.specs import bundle_spec
+from tests.two_processes import Hello
 
 pytestmark = pytest.mark.contract
 
@@ -94,17 +94,6 @@ RESTLESS = (
 )  # fmt: skip
 
 
-class Origin(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", "5")
-        self.end_headers()
-        self.wfile.write(b"hello")
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
 @dataclass(frozen=True, slots=True)
 class Site:
     """Two processes that have served; and the spec of their bundle."""
@@ -127,7 +116,7 @@ class Site:
 def _site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Origin) as origin, socket.socket() as nobody:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hello) as origin, socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         thread = threading.Thread(target=origin.serve_forever, args=(0.02,))
         thread.start()

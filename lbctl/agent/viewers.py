@@ -40,11 +40,11 @@ SEND_BYTE_S: Final = 5e-9
 _BEAT_S: Final = 3600.0
 
 
-def frame(kind: str, said: Mapping[str, Any]) -> bytes:
+def frame(kind: str, said: Mapping[str, Any], event_id: int | None = None) -> bytes:
     """One server-sent event; those of the event log have an id."""
-    event_id = f"id: {said['id']}\n" if kind == "event" else ""
+    head = "" if event_id is None else f"id: {event_id}\n"
     text = json.dumps(said, separators=(",", ":"))
-    return f"{event_id}event: {kind}\ndata: {text}\n\n".encode()
+    return f"{head}event: {kind}\ndata: {text}\n\n".encode()
 
 
 class Viewer:
@@ -194,7 +194,7 @@ class Viewers:
                     self._send_event(event)
 
     def _send_event(self, event: Event) -> None:
-        self._send(frame("event", asdict(event)), event.id)
+        self._send(frame("event", asdict(event), event.id), event.id)
 
     def _send(self, news: bytes, event_id: int | None = None) -> None:
         for viewer in tuple(self._viewers):

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from lbctl.agent.viewers import Viewers
-from lbctl.api.served import AGENT
+from lbctl.api.served import AGENT, event_stream
 
 VIEWERS: Final[web.AppKey[Viewers]] = web.AppKey("viewers", Viewers)
 
@@ -28,10 +28,7 @@ async def live(request: web.Request) -> web.StreamResponse:
     async with aclosing(request.app[VIEWERS].watch(hang_up)) as news:
         # Whatever refuses it does so with a status of its own.
         first = await anext(news)
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
-        )
-        await response.prepare(request)
+        response = await event_stream(request)
         # The reader may go at any time: that is how every stream ends.
         with suppress(ConnectionError):
             await response.write(first)

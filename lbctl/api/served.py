@@ -34,6 +34,15 @@ def format_asked(request: web.Request, *known: str) -> str | None:
     return wanted
 
 
+async def event_stream(request: web.Request) -> web.StreamResponse:
+    """Server-sent events are about to come: what says so has gone out."""
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
+    )
+    await response.prepare(request)
+    return response
+
+
 def error_response(
     status_code: int, text: str, code: int, more: Mapping[str, Any] | None = None
 ) -> web.Response:

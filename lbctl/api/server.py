@@ -22,6 +22,7 @@ from lbctl import serving
 from lbctl.agent.agent import Agent
 from lbctl.agent.eventlog import KEPT, Event
 from lbctl.agent.status import stats, status, unready
+from lbctl.agent.viewers import frame
 from lbctl.agent.vipd import VipdRefusedError
 from lbctl.api import access, apply, gate, live
 from lbctl.api.access_login import form, login, logout
@@ -33,7 +34,7 @@ from lbctl.api.names import names
 from lbctl.api.openapi import openapi
 from lbctl.api.page.routes import routes as page_routes
 from lbctl.api.registry import register
-from lbctl.api.served import AGENT, format_asked
+from lbctl.api.served import AGENT, event_stream, format_asked
 from lbctl.api.served import error_response as _error
 from lbctl.errors import EXIT_USAGE, LbctlError, UnreachableError, UsageError
 from lbctl.haproxy.table import Table
@@ -159,10 +160,7 @@ async def _events(request: web.Request) -> web.StreamResponse:
 
 
 async def _stream(request: web.Request, since: int) -> web.StreamResponse:
-    response = web.StreamResponse(
-        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
-    )
-    await response.prepare(request)
+    response = await event_stream(request)
     events = request.app[AGENT].events.follow(since, beat_s=BEAT_S)
     # The reader may go at any time: that is how every stream ends.
     with suppress(ConnectionError):
@@ -176,7 +174,7 @@ async def _stream(request: web.Request, since: int) -> web.StreamResponse:
 def _frame(event: Event | None) -> bytes:
     if event is None:
         return b": still here\n\n"
-    return f"id: {event.id}\nevent: {event.kind}\ndata: {event.to_json()}\n\n".encode()
+    return frame(event.kind, asdict(event), event.id)
 
 
 def _number(request: web.Request, name: str, fallback: str | None = None) -> int | None:
